@@ -1,0 +1,86 @@
+"""The quality flags of a row: one bit each, only ever OR-ed.
+
+A flag never removes a row. `Flag.NOT_CLASSIFIED` says that there is no
+probability; the other bits say why, or what to be careful about.
+"""
+
+from enum import IntFlag
+
+import numpy as np
+
+__all__ = ["FATAL", "Flag", "decode_flags", "describe_flags"]
+
+
+class Flag(IntFlag):
+    """Bits of the ``flags`` column of a catalogue."""
+
+    NOT_CLASSIFIED = 1
+    UNREADABLE = 2
+    BAD_SHAPE = 4
+    BLANK = 8
+    NONFINITE = 16
+    MASKED = 32
+    OFF_EDGE = 64
+    TOO_SMALL = 128
+    STRETCHED = 256
+    RADIUS_MEASURED = 512
+    RADIUS_UNKNOWN = 1024
+    BANDS_MISSING = 2048
+
+
+_MEANING = {
+    Flag.NOT_CLASSIFIED: "no probability could be computed",
+    Flag.UNREADABLE: "the image file is missing or could not be read",
+    Flag.BAD_SHAPE: "the image has the wrong number of axes or bands, or no pixels",
+    Flag.BLANK: "all usable pixels have one value",
+    Flag.NONFINITE: "some pixels are NaN or infinite; they were filled",
+    Flag.MASKED: "some pixels are masked; they were filled",
+    Flag.OFF_EDGE: "the frame reaches beyond the edge of the image",
+    Flag.TOO_SMALL: "the image has fewer pixels across than the network needs to see detail",
+    Flag.STRETCHED: "an 8-bit picture: fluxes were recovered only approximately",
+    Flag.RADIUS_MEASURED: "the radius was measured on the image, not given",
+    Flag.RADIUS_UNKNOWN: "no radius could be measured; the whole image was used",
+    Flag.BANDS_MISSING: "at least one band is entirely missing; it was replaced by the mean of the others",
+}
+
+#: A row with any of these has no image to classify.
+FATAL = Flag.UNREADABLE | Flag.BAD_SHAPE | Flag.BLANK
+
+
+def decode_flags(flags):
+    """Names of the bits that are set.
+
+    Parameters
+    ----------
+    flags : int or array_like of int, any shape
+        Value or values of a ``flags`` column.
+
+    Returns
+    -------
+    list of str, or (nested) list of lists
+        The names in ascending order of the bit; empty where nothing is set.
+
+    Raises
+    ------
+    ValueError
+        If a value has a bit that no flag owns.
+    """
+    values = np.asarray(flags)
+    if values.ndim:
+        return [decode_flags(value) for value in values]
+    value = int(values)
+    known = sum(flag.value for flag in Flag)
+    if value < 0 or value & ~known:
+        raise ValueError(f"flags value {value} has bits that no flag owns; known bits add up to {known}")
+    return [flag.name for flag in Flag if value & flag]
+
+
+def describe_flags():
+    """Every flag with its bit and meaning.
+
+    Returns
+    -------
+    list of (str, int, str)
+        Name, value of the bit, meaning; in ascending order of the bit.
+    """
+    return [(flag.name, flag.value, _MEANING[flag]) for flag in Flag]

@@ -1,0 +1,65 @@
+"""`Cutouts`: what every reader gives, whatever the user held."""
+
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+from astropy.table import Table
+
+__all__ = ["Cutouts"]
+
+
+@dataclass(frozen=True, eq=False)
+class Cutouts:
+    """Images of galaxies, one row each, with what is known about them.
+
+    Attributes
+    ----------
+    data : `~numpy.ndarray` of float32, shape (N, C, H, W), or list of (C, H_i, W_i)
+        Pixels, native-endian. A list where sizes differ. An image that could
+        not be read is an array of shape (C, 0, 0) in a list, or NaN.
+    mask : same layout of bool, or None
+        True where a pixel must not be used.
+    weight : same layout of float32, or None
+        Inverse variance.
+    bands : tuple of str, or None
+        Names of the bands, in the order of the first axis; None if unknown.
+    unit : `~astropy.units.UnitBase` or None
+        Unit of the pixels.
+    pixel_scale : `~astropy.units.Quantity` or None
+        Angle per pixel: scalar, (C,) or (N,).
+    psf_fwhm : `~astropy.units.Quantity` or None
+        Angle: scalar, (C,) or (N,).
+    radius : `~numpy.ndarray` of float64, shape (N,), or None
+        Petrosian radius in pixels; NaN where unknown.
+    radii_per_pixel : float or None
+        Petrosian radii per pixel, where frames scale with the galaxy.
+    stretched : bool
+        True for 8-bit pictures.
+    wcs : `~astropy.wcs.WCS`, list of them, or None
+        World coordinates.
+    row : `~numpy.ndarray` of int64, shape (N,)
+        Position of each image in the input.
+    table : `~astropy.table.Table`
+        The user's columns without pixels, N rows.
+    flags : `~numpy.ndarray` of int32, shape (N,)
+        Bits of `~galmerge_da.Flag`.
+    """
+
+    data: np.ndarray | list
+    row: np.ndarray
+    table: Table
+    flags: np.ndarray
+    bands: tuple | None = None
+    mask: np.ndarray | list | None = None
+    weight: np.ndarray | list | None = None
+    unit: u.UnitBase | None = None
+    pixel_scale: u.Quantity | None = None
+    psf_fwhm: u.Quantity | None = None
+    radius: np.ndarray | None = None
+    radii_per_pixel: float | None = None
+    stretched: bool = False
+    wcs: object = None
+
+    def __len__(self):
+        return len(self.row)

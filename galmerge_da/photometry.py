@@ -1,0 +1,1 @@
+"""Simple photometry of a cutout: background, nucleus, Petrosian radius, asymmetry."""

@@ -1,0 +1,34 @@
+"""The plugin host: hook specifications, discovery and look-up.
+
+Authors of plugins need only what is listed here, and
+`galmerge_da.adaptation` for losses. Built-in losses, backbones and surveys
+come in by the same entry points as everyone else's.
+"""
+
+from galmerge_da.plugins.hookspecs import GROUPS, hookimpl, hookspec
+from galmerge_da.plugins.manager import (
+    PluginRecord,
+    create_manager,
+    get_backbone,
+    get_loss,
+    get_survey,
+    list_plugins,
+    reset,
+)
+from galmerge_da.specs import BackboneSpec, LossSpec, SurveySpec
+
+__all__ = [
+    "GROUPS",
+    "BackboneSpec",
+    "LossSpec",
+    "PluginRecord",
+    "SurveySpec",
+    "create_manager",
+    "get_backbone",
+    "get_loss",
+    "get_survey",
+    "hookimpl",
+    "hookspec",
+    "list_plugins",
+    "reset",
+]

@@ -1,0 +1,195 @@
+"""Discovery: entry points in, specs by name out.
+
+Hooks run once, when a kind of plugin is first asked for. A plugin that
+cannot be loaded costs a warning and nothing else; two plugins that claim one
+name, or a hook that does not exist, are errors that name both sides.
+"""
+
+import warnings
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import entry_points
+
+import pluggy
+
+from galmerge_da.exceptions import PluginError, PluginWarning
+from galmerge_da.plugins.hookspecs import GROUPS, PROJECT
+from galmerge_da.specs import suggest
+
+__all__ = [
+    "PluginRecord",
+    "create_manager",
+    "get_backbone",
+    "get_loss",
+    "get_survey",
+    "list_plugins",
+    "reset",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class PluginRecord:
+    """A spec and where it came from.
+
+    Parameters
+    ----------
+    kind : str
+        ``"loss"``, ``"backbone"`` or ``"survey"``.
+    spec : object
+        The spec itself.
+    distribution, version : str
+        The installed distribution that offers it, and its version.
+    """
+
+    kind: str
+    spec: object
+    distribution: str
+    version: str
+
+
+def create_manager(kind, *, points=None):
+    """Make a plugin manager for one kind and load its entry points.
+
+    Parameters
+    ----------
+    kind : str
+        A key of `~galmerge_da.plugins.GROUPS`.
+    points : iterable of `importlib.metadata.EntryPoint`, optional
+        What to load; the installed entry points of the kind's group by default.
+
+    Returns
+    -------
+    `pluggy.PluginManager`
+
+    Raises
+    ------
+    PluginError
+        If a plugin implements a hook that does not exist.
+    """
+    group, hooks, _, _ = GROUPS[kind]
+    manager = pluggy.PluginManager(PROJECT)
+    manager.add_hookspecs(hooks)
+    for point in entry_points(group=group) if points is None else points:
+        label = _label(point)
+        try:
+            plugin = point.load()
+        except Exception as error:
+            _warn(f"plugin {label} could not be loaded: {type(error).__name__}: {error}")
+            continue
+        if manager.is_registered(plugin):
+            continue
+        try:
+            manager.register(plugin, name=label)
+            manager.check_pending()
+        except pluggy.PluginValidationError as error:
+            raise PluginError(f"plugin {label}: {error}") from error
+    return manager
+
+
+@cache
+def _records(kind):
+    """Name -> `PluginRecord` of one kind."""
+    return collect(kind, create_manager(kind))
+
+
+def collect(kind, manager):
+    """Run the hook of a manager and gather what its plugins offer.
+
+    Parameters
+    ----------
+    kind : str
+        A key of `~galmerge_da.plugins.GROUPS`.
+    manager : `pluggy.PluginManager`
+        As `create_manager` makes it.
+
+    Returns
+    -------
+    dict of str to PluginRecord
+
+    Raises
+    ------
+    PluginError
+        If two plugins offer the same name.
+    """
+    _, _, hook_name, spec_type = GROUPS[kind]
+    records = {}
+    for implementation in getattr(manager.hook, hook_name).get_hookimpls():
+        label = implementation.plugin_name
+        try:
+            specs = list(implementation.function())
+            wrong = [spec for spec in specs if not isinstance(spec, spec_type)]
+            if wrong:
+                raise TypeError(f"{hook_name} must give {spec_type.__name__}s, got {wrong[0]!r}")
+        except Exception as error:
+            _warn(f"plugin {label} could not be asked: {type(error).__name__}: {error}")
+            continue
+        _, _, origin = label.partition(" from ")
+        distribution, _, version = origin.partition(" ")
+        for spec in specs:
+            if spec.name in records:
+                other = records[spec.name]
+                raise PluginError(
+                    f"{kind} {spec.name!r} is offered by both {other.distribution} {other.version} "
+                    f"and {distribution} {version}; uninstall one"
+                )
+            records[spec.name] = PluginRecord(kind, spec, distribution, version)
+    return records
+
+
+def list_plugins(kind=None):
+    """Everything that is installed.
+
+    Parameters
+    ----------
+    kind : str, optional
+        A key of `~galmerge_da.plugins.GROUPS`; all kinds by default.
+
+    Returns
+    -------
+    list of PluginRecord
+        Sorted by kind, then name.
+
+    Raises
+    ------
+    PluginError
+        If two plugins offer the same name, or one implements an unknown hook.
+    """
+    kinds = GROUPS if kind is None else (kind,)
+    return [record for each in kinds for _, record in sorted(_records(each).items())]
+
+
+def get_loss(name):
+    """The `~galmerge_da.specs.LossSpec` called ``name``; PluginError if there is none."""
+    return _get("loss", name)
+
+
+def get_backbone(name):
+    """The `~galmerge_da.specs.BackboneSpec` called ``name``; PluginError if there is none."""
+    return _get("backbone", name)
+
+
+def get_survey(name):
+    """The `~galmerge_da.specs.SurveySpec` called ``name``; PluginError if there is none."""
+    return _get("survey", name)
+
+
+def reset():
+    """Forget what was discovered, so that newly installed plugins are seen."""
+    _records.cache_clear()
+
+
+def _get(kind, name):
+    records = _records(kind)
+    if name not in records:
+        raise PluginError(f"no {kind} is called {name!r}{suggest(name, records)}")
+    return records[name].spec
+
+
+def _label(point):
+    distribution = getattr(point, "dist", None)
+    origin = f"{distribution.name} {distribution.version}" if distribution else "unknown 0"
+    return f"{point.group}:{point.name} from {origin}"
+
+
+def _warn(message):
+    warnings.warn(message, PluginWarning, stacklevel=3)

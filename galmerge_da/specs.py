@@ -1,0 +1,264 @@
+"""What plugins hand over: frozen descriptions, checked when they are made.
+
+A spec names a thing and how to build it; it never builds it itself, so that
+listing plugins stays cheap. `make_config` turns a user's options into the
+config dataclass that a spec names.
+"""
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import astropy.units as u
+import numpy as np
+
+from galmerge_da.exceptions import ConfigError
+
+__all__ = ["BackboneSpec", "LossSpec", "NoOptions", "SurveySpec", "make_config", "suggest"]
+
+_NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """Config of a plugin that has nothing to set."""
+
+
+@dataclass(frozen=True)
+class _FactorySpec:
+    name: str
+    factory: Callable
+    config_class: type = NoOptions
+    reference: str = ""
+    summary: str = ""
+
+    def __post_init__(self):
+        _check_name(type(self).__name__, self.name)
+        if not callable(self.factory):
+            raise ConfigError(f"{self.name}: factory must be callable, got {self.factory!r}")
+        if not dataclasses.is_dataclass(self.config_class) or not isinstance(self.config_class, type):
+            raise ConfigError(f"{self.name}: config_class must be a dataclass, got {self.config_class!r}")
+
+
+@dataclass(frozen=True)
+class LossSpec(_FactorySpec):
+    """A domain-adaptation loss.
+
+    Parameters
+    ----------
+    name : str
+        How users ask for it: lower-case letters, digits, ``-`` and ``_``.
+    factory : callable
+        ``factory(config, context) -> AdaptationLoss``.
+    config_class : type, optional
+        A frozen dataclass of its options, which checks them in ``__post_init__``.
+    reference : str, optional
+        The paper that defines it.
+    summary : str, optional
+        One line for ``galmerge plugins``.
+
+    Raises
+    ------
+    ConfigError
+        If the name is malformed, the factory cannot be called, or
+        ``config_class`` is not a dataclass.
+    """
+
+
+@dataclass(frozen=True)
+class BackboneSpec(_FactorySpec):
+    """A network that turns images into features.
+
+    Parameters
+    ----------
+    name : str
+        How users ask for it: lower-case letters, digits, ``-`` and ``_``.
+    factory : callable
+        ``factory(config, in_channels, image_size) -> torch.nn.Module`` that maps
+        ``(N, C, H, W)`` to ``(N, feature_dim)`` and has ``feature_dim``. If it
+        also has ``make_head(n_classes)``, that module is the classifying head;
+        otherwise a single linear layer is.
+    config_class, reference, summary
+        As for `LossSpec`.
+
+    Raises
+    ------
+    ConfigError
+        As for `LossSpec`.
+    """
+
+
+@dataclass(frozen=True, eq=False)
+class SurveySpec:
+    """How a survey sees galaxies.
+
+    Parameters
+    ----------
+    name : str
+        How users ask for it.
+    bands : tuple of str
+        Names of the bands, in the order of the image's first axis.
+    pixel_scale : `~astropy.units.Quantity`
+        Angle per native pixel.
+    psf_fwhm : `~astropy.units.Quantity`, shape (n_bands,) or scalar
+        Full width at half maximum of the point-spread function, an angle.
+    zero_point : `~astropy.units.Quantity`, shape (n_bands,) or scalar
+        AB magnitude of one unit of flux in the image.
+    wavelength : `~astropy.units.Quantity`, shape (n_bands,)
+        Effective wavelength of each band, as observed.
+    depth : `~astropy.units.Quantity`, shape (n_bands,) or scalar, or None
+        AB magnitude of a point source at five times its noise; None: no sky noise.
+    gain : `~astropy.units.Quantity`, shape (n_bands,) or scalar, or None
+        Electrons in the whole exposure per unit of flux; None: no photon noise.
+    exposure : `~astropy.units.Quantity`, optional
+        Exposure time, for the record.
+    read_noise : `~astropy.units.Quantity`, optional
+        Electrons per pixel, already a part of the noise that ``depth`` describes.
+    stretched : bool, optional
+        True for 8-bit colour pictures.
+    radii_per_pixel : float or None, optional
+        Petrosian radii per pixel, where the survey's pictures scale with the galaxy.
+    magnitude : `~astropy.units.Quantity`, shape (2,), optional
+        Range of AB magnitude of its typical galaxies in the middle band.
+    radius : `~astropy.units.Quantity`, shape (2,), optional
+        16th and 84th percentile of their Petrosian radius, an angle.
+    redshift : float, optional
+        Their typical redshift.
+    reference : str, optional
+        Where the numbers come from.
+
+    Raises
+    ------
+    ConfigError
+        If a unit is wrong, a per-band value has the wrong length, a value that
+        must be positive is not, or the name or a band is malformed.
+    """
+
+    name: str
+    bands: tuple
+    pixel_scale: u.Quantity
+    psf_fwhm: u.Quantity
+    zero_point: u.Quantity
+    wavelength: u.Quantity
+    depth: u.Quantity | None = None
+    gain: u.Quantity | None = None
+    exposure: u.Quantity | None = None
+    read_noise: u.Quantity | None = None
+    stretched: bool = False
+    radii_per_pixel: float | None = None
+    magnitude: u.Quantity = field(default_factory=lambda: (14.5, 17.5) * u.ABmag)
+    radius: u.Quantity = field(default_factory=lambda: (4.6, 11.3) * u.arcsec)
+    redshift: float = 0.05
+    reference: str = ""
+
+    def __post_init__(self):
+        _check_name("SurveySpec", self.name)
+        bands = tuple(self.bands)
+        if isinstance(self.bands, str) or not bands or len(set(bands)) != len(bands):
+            raise ConfigError(f"survey {self.name!r}: bands must be different names, got {self.bands!r}")
+        object.__setattr__(self, "bands", bands)
+        n_bands = len(bands)
+        for key, unit, shape in (
+            ("pixel_scale", u.arcsec, ()),
+            ("psf_fwhm", u.arcsec, (n_bands,)),
+            ("zero_point", u.ABmag, (n_bands,)),
+            ("wavelength", u.um, (n_bands,)),
+            ("depth", u.ABmag, (n_bands,)),
+            ("gain", u.electron, (n_bands,)),
+            ("exposure", u.s, (n_bands,)),
+            ("read_noise", u.electron, (n_bands,)),
+            ("magnitude", u.ABmag, (2,)),
+            ("radius", u.arcsec, (2,)),
+        ):
+            value = getattr(self, key)
+            if value is not None:
+                object.__setattr__(self, key, _quantity(self.name, key, value, unit, shape))
+        if self.radii_per_pixel is not None and not self.radii_per_pixel > 0:
+            raise ConfigError(f"survey {self.name!r}: radii_per_pixel must be positive, got {self.radii_per_pixel}")
+
+    @property
+    def n_bands(self):
+        """Number of bands."""
+        return len(self.bands)
+
+
+def _check_name(kind, name):
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise ConfigError(
+            f"{kind}: a name is lower-case letters and digits joined by '-' or '_', got {name!r}"
+        )
+
+
+def _quantity(survey, key, value, unit, shape):
+    """``value`` in ``unit``, broadcast to ``shape``, checked to be finite and positive."""
+    try:
+        value = u.Quantity(value, unit, subok=True) if hasattr(value, "unit") else None
+        if value is None:
+            raise TypeError("it has no unit")
+        value = np.broadcast_to(value, shape, subok=True) if value.ndim == 0 else value
+    except (u.UnitConversionError, u.UnitTypeError, TypeError, ValueError) as error:
+        raise ConfigError(f"survey {survey!r}: {key} must be a Quantity in {unit}: {error}") from None
+    if value.shape != shape:
+        raise ConfigError(f"survey {survey!r}: {key} must have shape {shape}, got {value.shape}")
+    numbers = np.asarray(value.value)
+    if not np.all(np.isfinite(numbers)) or (unit != u.ABmag and np.any(numbers <= 0)):
+        raise ConfigError(f"survey {survey!r}: {key} must be finite and positive, got {value}")
+    return value
+
+
+def suggest(name, known):
+    """The end of an error message about an unknown name.
+
+    Parameters
+    ----------
+    name : str
+        What was asked for.
+    known : iterable of str
+        What there is.
+
+    Returns
+    -------
+    str
+        ``"; did you mean 'x'?"`` where something is close, else the known names.
+    """
+    known = sorted(known)
+    close = difflib.get_close_matches(str(name), known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known) or 'none'}"
+
+
+def make_config(config_class, options, owner):
+    """Make a config dataclass from a user's options.
+
+    Parameters
+    ----------
+    config_class : type
+        A dataclass that checks its values in ``__post_init__``.
+    options : mapping or None
+        Names and values; None means all defaults.
+    owner : str
+        What is being configured, for the message.
+
+    Returns
+    -------
+    object
+        An instance of ``config_class``.
+
+    Raises
+    ------
+    ConfigError
+        If an option is not known (the closest one is suggested), is missing,
+        or is refused by the class.
+    """
+    options = dict(options or {})
+    known = [field.name for field in dataclasses.fields(config_class) if field.init]
+    for name in options:
+        if name not in known:
+            raise ConfigError(f"{owner} has no option {name!r}{suggest(name, known)}")
+    try:
+        return config_class(**options)
+    except ConfigError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{owner}: {error}") from error
