@@ -1,0 +1,100 @@
+"""What all commands share: how errors and warnings look, and a few checks."""
+
+import traceback
+import warnings
+from pathlib import Path
+
+import click
+
+__all__ = ["Command", "check_output", "print_version", "verbose_option"]
+
+_VERBOSE = "galmerge_da.cli.verbose"
+
+
+class Command(click.Command):
+    """A command that ends in one line, not in a traceback.
+
+    An error raised on purpose, or by the file system, is printed as
+    ``Error: ...`` with exit status 1; ``--verbose`` prints the traceback
+    before it. Warnings are printed as one line each. Anything else is a bug
+    and is left to Python.
+    """
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.params.append(verbose_option())
+
+    def invoke(self, ctx):
+        """Run the command."""
+        # Imported first: astropy, once loaded, would take the warnings over.
+        from galmerge_da.exceptions import GalmergeError
+
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            try:
+                return super().invoke(ctx)
+            except (GalmergeError, OSError) as error:
+                if ctx.find_root().meta.get(_VERBOSE):
+                    click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+                raise click.ClickException(_one_line(_describe(error))) from error
+
+
+def verbose_option():
+    """Make ``--verbose``, which may stand before or after a command's name."""
+
+    def remember(ctx, param, value):
+        if value:
+            ctx.find_root().meta[_VERBOSE] = True
+
+    return click.Option(
+        ["--verbose"], is_flag=True, expose_value=False, callback=remember, help="Show the traceback of an error."
+    )
+
+
+def print_version(ctx, param, value):
+    """Print the version of the package and end; a callback of ``--version``."""
+    if value and not ctx.resilient_parsing:
+        import galmerge_da
+
+        click.echo(f"galmerge, version {galmerge_da.__version__}")
+        ctx.exit()
+
+
+def check_output(path, overwrite):
+    """Refuse an output file before any work is done for it.
+
+    Parameters
+    ----------
+    path : path-like
+        Where the command will write.
+    overwrite : bool
+        Whether a file that exists may be replaced.
+
+    Raises
+    ------
+    InputError
+        If the file exists and may not be replaced, or its folder does not exist.
+    """
+    from galmerge_da.exceptions import InputError
+
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; the output must be a file")
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists; give --overwrite to replace it")
+    if not path.parent.is_dir():
+        raise InputError(f"the folder {path.parent} does not exist")
+
+
+def _describe(error):
+    if isinstance(error, FileNotFoundError) and error.filename is not None:
+        return f"no such file: {error.filename}"
+    return str(error) or type(error).__name__
+
+
+def _one_line(text):
+    return " ".join(str(text).split())
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+    click.echo(f"Warning: {_one_line(message)}", err=True)

@@ -1,0 +1,99 @@
+"""``galmerge classify``: a catalogue of merger probabilities."""
+
+from pathlib import Path
+
+import click
+
+from galmerge_da.cli._host import Command, check_output
+
+__all__ = ["classify"]
+
+
+def _split_bands(ctx, param, value):
+    return None if value is None else tuple(name.strip() for name in value.split(","))
+
+
+@click.command(cls=Command)
+@click.argument("cutouts", type=click.Path(path_type=Path), required=False)
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Catalogue to write.")
+@click.option("--model", type=click.Path(path_type=Path), show_default="the packaged one", help="Model file.")
+@click.option("--image", default="image", help="Column of images, or of their paths; g,r,z: a column per band.")
+@click.option("--bands", callback=_split_bands, help="Names of the bands in order, as g,r,z.")
+@click.option("--axes", type=click.Choice(["CHW", "HWC"]), default="CHW", help="Order of the image axes.")
+@click.option("--survey", help="Survey the cutouts come from; see galmerge plugins.")
+@click.option("--pixel-scale", type=click.FloatRange(min=0, min_open=True), help="Arcseconds per pixel.")
+@click.option("--radius", help="Column of Petrosian radii, in pixels or an angle.")
+@click.option("--threshold", type=click.FloatRange(0, 1), help="Probability from which a row counts as a merger.")
+@click.option("--device", show_default="the best there is", help="cpu, cuda or mps.")
+@click.option("--catalog", type=click.Path(path_type=Path), help="Catalogue of positions to cut out of --mosaic.")
+@click.option("--mosaic", multiple=True, help="FITS cube, or BAND=FILE once per band.")
+@click.option("--size", type=click.IntRange(min=1), default=75, help="Pixels across of what is cut out of a mosaic.")
+@click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+@click.option("--progress/--no-progress", default=True, help="Show a progress bar.")
+def classify(cutouts, output, catalog, mosaic, size, bands, image, pixel_scale, overwrite, **options):
+    """Give every galaxy of CUTOUTS the probability that it is merging.
+
+    CUTOUTS is a data set of images (FITS, HDF5, Parquet, .npy), or a CSV or
+    ECSV table with a column of image paths. With --catalog and --mosaic the
+    cutouts are made first.
+    """
+    if (cutouts is None) == (catalog is None):
+        raise click.UsageError("give either CUTOUTS, or --catalog with --mosaic.")
+    if (catalog is None) != (not mosaic):
+        raise click.UsageError("--catalog and --mosaic go together.")
+    check_output(output, overwrite)
+    import astropy.units as u
+
+    from galmerge_da.inference import classify as run
+    from galmerge_da.io import extract_cutouts, write_catalog
+
+    if pixel_scale is not None:
+        options["pixel_scale"] = pixel_scale * u.arcsec
+    if catalog is not None:
+        cutouts = extract_cutouts(catalog, _parse_mosaic(mosaic), size, bands=bands)
+    else:
+        options["bands"] = bands
+    columns = tuple(image.split(","))
+    table = run(cutouts, image=columns[0] if len(columns) == 1 else columns, **options)
+    write_catalog(table, output, overwrite=overwrite)
+    click.echo(f"{output}: {summarise(table, options['threshold'])}")
+
+
+def summarise(table, threshold=None):
+    """What a catalogue holds, in one line.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        As `galmerge_da.classify` gives it, for two classes or more.
+    threshold : float, optional
+        From which ``merger_prob`` a row is counted as a merger; 0.5 by default.
+
+    Returns
+    -------
+    str
+    """
+    import numpy as np
+
+    from galmerge_da.flags import Flag
+
+    flags = np.asarray(table["flags"])
+    n_classified = int(np.sum((flags & Flag.NOT_CLASSIFIED) == 0))
+    parts = [f"{len(table)} rows", f"{n_classified} classified"]
+    if "merger_prob" in table.colnames:
+        threshold = 0.5 if threshold is None else threshold
+        probability = np.ma.filled(np.ma.asarray(table["merger_prob"], dtype=float), np.nan)
+        parts.append(f"{int(np.sum(probability >= threshold))} at or above {threshold:g}")
+    counts = {flag.name: int(np.sum((flags & flag) != 0)) for flag in Flag if flag is not Flag.NOT_CLASSIFIED}
+    reasons = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+    return ", ".join(parts) + (f"; flags: {reasons}" if reasons else "")
+
+
+def _parse_mosaic(mosaic):
+    """A path, or a dict of band to path, from the values of ``--mosaic``."""
+    named = [item.partition("=") for item in mosaic]
+    if all(separator for _, separator, _ in named):
+        return {band: path for band, _, path in named}
+    if len(mosaic) > 1:
+        raise click.UsageError("several --mosaic need a band each, as --mosaic g=first.fits --mosaic r=second.fits.")
+    return mosaic[0]

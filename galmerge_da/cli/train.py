@@ -1,0 +1,54 @@
+"""``galmerge train``: a classifier from labelled source and unlabelled target."""
+
+from pathlib import Path
+
+import click
+
+from galmerge_da.cli._host import Command, check_output
+
+__all__ = ["train"]
+
+
+class _Weighted(click.ParamType):
+    """``name=weight``; ``name`` alone has weight 1."""
+
+    name = "name=weight"
+
+    def convert(self, value, param, ctx):
+        if isinstance(value, tuple):
+            return value
+        name, _, weight = value.partition("=")
+        try:
+            return name, float(weight or 1)
+        except ValueError:
+            self.fail(f"{value!r} is not NAME=WEIGHT", param, ctx)
+
+
+@click.command(cls=Command)
+@click.argument("source", type=click.Path(path_type=Path), required=False)
+@click.option("--target", type=click.Path(path_type=Path), help="Unlabelled cutouts to adapt to.")
+@click.option("--recipe", type=click.Path(path_type=Path), help="TOML file; the options here override it.")
+@click.option("--adapt", type=_Weighted(), multiple=True, help="A loss and its weight, as mmd=1.0; repeatable.")
+@click.option("--backbone", help="Name of the network.  [default: the recipe's, or deepmerge]")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of everything random.  [default: the recipe's, or 0]")
+@click.option("--init", type=click.Path(path_type=Path), help="Model file to start from.")
+@click.option("--device", help="cpu, cuda or mps.  [default: the best there is]")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Model file to write.")
+@click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
+@click.option("--progress/--no-progress", default=True, help="Show a progress bar.")
+def train(source, target, recipe, adapt, backbone, seed, init, device, output, overwrite, progress):
+    """Train a classifier on SOURCE, a data set of cutouts with a column of labels.
+
+    SOURCE may be left out where the recipe says what to simulate.
+    """
+    if source is None and recipe is None:
+        raise click.UsageError("give SOURCE, or --recipe with what to simulate.")
+    check_output(output, overwrite)
+    from galmerge_da.experiments import run_recipe
+
+    given = {"adapt": dict(adapt) or None, "backbone": backbone, "seed": seed, "init": init, "device": device}
+    given = {name: value for name, value in given.items() if value is not None}
+    result = run_recipe(recipe or {}, source, target, progress=progress, **given)
+    result.classifier.save(output)
+    click.echo("\n".join(result.scores.pformat(max_lines=-1, max_width=-1)))
+    click.echo(f"{output}: epoch {result.selected}")

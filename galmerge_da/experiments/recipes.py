@@ -1,0 +1,92 @@
+"""Training from a recipe that may simulate its own galaxies.
+
+`galmerge_da.train` takes data that exist. Here the table ``[data]`` of a
+recipe may say instead what to simulate::
+
+    [data]
+    simulate = {n = 2000, survey = "deepmerge-z2-pristine", seed = 1}
+    simulate_target = {n = 2000, survey = "deepmerge-z2", seed = 2}
+"""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from galmerge_da.exceptions import ConfigError
+from galmerge_da.simulation import simulate
+from galmerge_da.specs import make_config
+from galmerge_da.training import train
+
+__all__ = ["SimulateOptions", "run_recipe"]
+
+
+@dataclass(frozen=True)
+class SimulateOptions:
+    """What a recipe says about simulated data.
+
+    Parameters
+    ----------
+    n : int
+        Number of galaxies.
+    survey : str, optional
+        Name of the survey that observes them.
+    seed : int, optional
+        Same seed, same galaxies.
+    """
+
+    n: int
+    survey: str = "deepmerge-z2"
+    seed: int = 0
+
+
+def run_recipe(recipe, source=None, target=None, *, progress=False, **options):
+    """Train as a recipe says, on data that are given or that it simulates.
+
+    Parameters
+    ----------
+    recipe : path-like or mapping
+        TOML file, or its content. Besides what `galmerge_da.train` knows,
+        ``[data]`` may have ``simulate`` and ``simulate_target``, tables with
+        the fields of `SimulateOptions`.
+    source, target : optional
+        As for `galmerge_da.train`; they replace what the recipe would simulate.
+    progress : bool, optional
+        Show progress bars.
+    **options
+        Further keywords of `galmerge_da.train`, which override the recipe.
+
+    Returns
+    -------
+    `~galmerge_da.training.TrainingResult`
+
+    Raises
+    ------
+    ConfigError
+        If the recipe is not TOML, has an unknown entry, or there is no source.
+    FileNotFoundError
+        If the recipe does not exist.
+    """
+    recipe = _read(recipe)
+    data = dict(recipe.get("data", {}))
+    source = _data(source, data.pop("simulate", None), "simulate", progress)
+    target = _data(target, data.pop("simulate_target", None), "simulate_target", progress)
+    if source is None:
+        raise ConfigError("no source: give one, or say what to simulate in the recipe's [data]")
+    return train(source, target, recipe={**recipe, "data": data}, progress=progress, **options)
+
+
+def _read(recipe):
+    if not isinstance(recipe, str | Path):
+        return dict(recipe)
+    try:
+        return tomllib.loads(Path(recipe).read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{recipe} is not a TOML file: {error}") from error
+
+
+def _data(given, options, key, progress):
+    """What was given, else what the recipe simulates, else None."""
+    if given is not None or options is None:
+        return given
+    config = make_config(SimulateOptions, options, f"recipe: [data] {key}")
+    return simulate(config.n, config.survey, seed=config.seed, progress=progress)
