@@ -81,15 +81,12 @@ def run_demo(
         )  # fmt: skip
         results[method].classifier.save(folder / f"{method.lower()}.safetensors")
 
-    held_out = _held_out(galaxies, results)
-    probabilities = {
-        (method, domain): _probability(result.classifier.classify(held_out[domain]))
-        for method, result in results.items()
-        for domain in domains
-    }
-    scores = _score(held_out, probabilities, domains, seed)
+    labels, probabilities = _classify_held_out(galaxies, results)
+    scores = _score(labels, probabilities, domains)
+    scores.meta["OUTCOME"] = _outcome(labels["target"], probabilities, seed)
     scores.write(folder / "scores.ecsv", overwrite=True)
-    _plot_roc(held_out, probabilities, folder / "roc.png")
+    curves = {f"{method}, {domain}": (labels[domain], values) for (method, domain), values in probabilities.items()}
+    plot_roc(curves).figure.savefig(folder / "roc.png", dpi=150)
 
     catalogue = results[CATALOGUE_METHOD].classifier.classify(unlabelled)
     write_catalog(catalogue, folder / "mergers.fits", overwrite=True)
@@ -115,17 +112,24 @@ def format_scores(scores):
     return "\n".join([*shown.pformat(max_lines=-1, max_width=-1), "", scores.meta["OUTCOME"]])
 
 
-def _held_out(galaxies, results):
-    """Domain -> rows that no method was trained on, selected by or adapted to."""
-    held_out = {}
+def _classify_held_out(galaxies, results):
+    """Labels by domain, and probabilities by method and domain, of the galaxies that no method has seen.
+
+    A galaxy was seen where it was trained on, selected by or adapted to. One
+    that a method could not classify is left out for all methods.
+    """
+    labels, probabilities = {}, {}
     for domain, table in galaxies.items():
-        keep = np.ones(len(table), bool)
+        unseen = np.ones(len(table), bool)
         for result in results.values():
             splits = result.splits[result.splits["domain"] == domain]
             if len(splits):
-                keep &= np.isin(table["id"], splits["id"][splits["split"] == "test"])
-        held_out[domain] = table[keep]
-    return held_out
+                unseen &= np.isin(table["id"], splits["id"][splits["split"] == "test"])
+        values = {method: _probability(result.classifier.classify(table[unseen])) for method, result in results.items()}
+        good = np.all([np.isfinite(value) for value in values.values()], axis=0)
+        labels[domain] = np.asarray(table["label"])[unseen][good]
+        probabilities |= {(method, domain): value[good] for method, value in values.items()}
+    return labels, probabilities
 
 
 def _probability(catalogue):
@@ -133,15 +137,13 @@ def _probability(catalogue):
     return np.ma.filled(np.ma.asarray(catalogue["merger_prob"], dtype=float), np.nan)
 
 
-def _score(held_out, probabilities, domains, seed):
+def _score(labels, probabilities, domains):
+    names = ("n", "auc", "accuracy", "brier")
     rows = []
     for (method, domain), probability in probabilities.items():
-        labels = np.asarray(held_out[domain]["label"])
-        values = binary_scores(labels, probability)
-        rows.append((method, domain, domains[domain], len(labels), values["auc"], values["accuracy"], values["brier"]))
-    scores = Table(rows=rows, names=("method", "domain", "survey", "n", "auc", "accuracy", "brier"))
-    scores.meta["OUTCOME"] = _outcome(np.asarray(held_out["target"]["label"]), probabilities, seed)
-    return scores
+        values = binary_scores(labels[domain], probability)
+        rows.append((method, domain, domains[domain], *(values[name] for name in names)))
+    return Table(rows=rows, names=("method", "domain", "survey", *names))
 
 
 def _outcome(labels, probabilities, seed):
@@ -158,14 +160,6 @@ def _outcome(labels, probabilities, seed):
         f"{CATALOGUE_METHOD} {verdict} the AUC on the target: {gain:+.3f} against noDA "
         f"(68 % interval {low:+.3f} to {high:+.3f} over {len(labels)} galaxies, one training seed)."
     )
-
-
-def _plot_roc(held_out, probabilities, path):
-    curves = {
-        f"{method}, {domain}": (np.asarray(held_out[domain]["label"]), probability)
-        for (method, domain), probability in probabilities.items()
-    }
-    plot_roc(curves).figure.savefig(path, dpi=150)
 
 
 def _plot_best(images, probability, survey, path):

@@ -37,20 +37,20 @@ def color_composite(images, *, order=None):
     Raises
     ------
     InputError
-        If the images do not have four axes.
+        If the images do not have four axes, or there is none.
     """
     images = np.asarray(images)
-    if images.ndim != 4 or not images.shape[1]:
-        raise InputError(f"images must have shape (N, C, H, W), got {images.shape}")
+    if images.ndim != 4 or 0 in images.shape:
+        raise InputError(f"images must have shape (N, C, H, W), none of them 0; got {images.shape}")
     n_bands = images.shape[1]
     order = (0, n_bands // 2, n_bands - 1) if order is None else tuple(order)
     if images.dtype == np.uint8:
         return np.moveaxis(images[:, order], 1, -1).astype(np.float32) / 255
-    rgb = np.moveaxis(images[:, order].astype(np.float32), 1, -1)
+    rgb = np.moveaxis(images[:, order].astype(np.float64), 1, -1)
     rgb = np.where(np.isfinite(rgb), rgb, 0)
     rgb = rgb - np.median(_edge(rgb), axis=1)[:, None, None]
     bright = np.maximum(np.percentile(rgb, 99, axis=(1, 2)), 1e-30)
-    balance = np.median(bright.mean(axis=1, keepdims=True) / bright, axis=0) if len(rgb) else 1.0
+    balance = np.median(bright.mean(axis=1, keepdims=True) / bright, axis=0)
     rgb = rgb * balance
     intensity = rgb.mean(axis=-1, keepdims=True)
     white = np.maximum(np.percentile(intensity, 99.7, axis=(1, 2), keepdims=True), 1e-30)
@@ -86,8 +86,6 @@ def plot_montage(images, titles=None, ax=None, *, n_columns=8, order=None):
         If there is no image, or the titles are not as many as the images.
     """
     pictures = color_composite(images, order=order)
-    if not len(pictures):
-        raise InputError("plot_montage needs at least one image")
     if titles is not None and len(titles) != len(pictures):
         raise InputError(f"{len(titles)} titles for {len(pictures)} images")
     n_columns = min(n_columns, len(pictures))
