@@ -1,0 +1,74 @@
+"""Sphinx configuration; the tables of commands, flags, surveys and plugins are made from the code."""
+
+from pathlib import Path
+
+import click
+
+import galmerge_da
+from galmerge_da.cli import main
+from galmerge_da.flags import describe_flags
+from galmerge_da.plugins import list_plugins
+
+project = "galmerge_da"
+author = "The galmerge_da developers"
+copyright = f"2026, {author}"
+version = release = galmerge_da.__version__
+
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax", "numpydoc"]
+exclude_patterns = ["_build", "_generated"]
+html_theme = "alabaster"
+html_static_path = ["_static"]
+html_theme_options = {"description": "Merging galaxies in surveys that have no labels", "fixed_sidebar": True}
+autosummary_generate = True
+autodoc_typehints = "none"
+numpydoc_show_class_members = False
+
+GENERATED = Path(__file__).parent / "_generated"
+
+
+def table(header, rows):
+    """A reStructuredText list-table."""
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    for row in [header, *rows]:
+        lines += [f"   {'*' if i == 0 else ' '} - {cell}" for i, cell in enumerate(row)]
+    return "\n".join(lines) + "\n"
+
+
+def commands():
+    """A section per command with what its ``--help`` says."""
+    sections = []
+    for name, command in {"": main, **main.commands}.items():
+        title = f"galmerge {name}".strip()
+        parent = click.Context(main, info_name="galmerge")
+        context = click.Context(command, info_name=name, parent=parent) if name else parent
+        text = "\n".join(f"   {line}".rstrip() for line in command.get_help(context).splitlines())
+        sections.append(f"{title}\n{'-' * len(title)}\n\n.. code-block:: text\n\n{text}\n")
+    return "\n".join(sections)
+
+
+def survey_rows():
+    """A row per installed survey."""
+    for record in list_plugins("survey"):
+        spec = record.spec
+        scale = f"{spec.radii_per_pixel} Petrosian radii" if spec.radii_per_pixel else f'{spec.pixel_scale.value:g}"'
+        fwhm = ", ".join(f"{value:g}" for value in spec.psf_fwhm.value)
+        depth = "no noise" if spec.depth is None else ", ".join(f"{value:g}" for value in spec.depth.value)
+        yield f"``{spec.name}``", ", ".join(spec.bands), scale, fwhm, depth, spec.reference
+
+
+def plugin_rows(kind):
+    """A row per installed loss or backbone."""
+    for record in list_plugins(kind):
+        yield f"``{record.spec.name}``", record.spec.summary, record.spec.reference
+
+
+GENERATED.mkdir(exist_ok=True)
+(GENERATED / "commands.rst").write_text(commands())
+(GENERATED / "flags.rst").write_text(
+    table(("Flag", "Bit", "Meaning"), [(f"``{name}``", bit, meaning) for name, bit, meaning in describe_flags()])
+)
+(GENERATED / "surveys.rst").write_text(
+    table(("Survey", "Bands", "Pixel", 'PSF FWHM (")', "Depth (AB mag, 5 sigma)", "Reference"), survey_rows())
+)
+for kind in ("loss", "backbone"):
+    (GENERATED / f"{kind}.rst").write_text(table(("Name", "What it is", "Reference"), plugin_rows(kind)))
