@@ -1,0 +1,183 @@
+"""From a scene to the frame a survey would hand out.
+
+The order is nature's: sky and photon noise on native pixels, detection,
+deblending and measurement of the listed galaxy, then a frame that scales with
+its Petrosian radius and is centred on its nucleus, and at last, for 8-bit
+surveys, the colour-preserving stretch. No step knows the class.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import gaussian_filter
+
+from galmerge_da.photometry import find_nucleus, petrosian_radius
+from galmerge_da.simulation.render import render
+
+__all__ = ["FRAME_RADII", "FRAME_SIZE", "Observation", "observe"]
+
+FRAME_SIZE = 75
+#: Petrosian radii across a frame: 300 of the 423 pixels of a Galaxy Zoo picture.
+FRAME_RADII = 7.2
+_SCALE_SCATTER = 0.08
+_OFF_CENTER = 0.4
+_SEEING_SCATTER = 0.12
+#: Error of the registration of the bands, in native pixels.
+_REGISTRATION = 0.12
+#: Weights of the three bands, reddest first, in SDSS colour pictures, and the overall
+#: gain that gives them the sky noise that is measured on such pictures.
+_PICTURE_WEIGHTS = np.array([4.9, 5.7, 7.8])
+_PICTURE_GAIN = 0.15
+#: Blur by JPEG compression and repeated resampling, in pixels of the frame.
+_PICTURE_BLUR = 0.45
+_PICTURE_SKY = np.array([4.0, 4.0, 2.0]) / 255
+_SOFTENING = 2.5
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """A frame and what the survey's catalogue says about it.
+
+    Attributes
+    ----------
+    image : `~numpy.ndarray`, shape (C, FRAME_SIZE, FRAME_SIZE)
+        float32 fluxes, or uint8 for a stretched survey.
+    petrosian_radius : float
+        As measured, in arcsec.
+    pixel_scale : float
+        Of the frame, in arcsec.
+    magnitude : float
+        Of the primary galaxy in the middle band, as drawn.
+    """
+
+    image: np.ndarray
+    petrosian_radius: float
+    pixel_scale: float
+    magnitude: float
+
+
+def observe(scene, survey, rng):
+    """Observe a scene.
+
+    Parameters
+    ----------
+    scene : Scene
+    survey : `~galmerge_da.specs.SurveySpec`
+    rng : `~numpy.random.Generator`
+        Of the observation; the scene is not changed by it.
+
+    Returns
+    -------
+    Observation
+    """
+    native = survey.pixel_scale.to_value("arcsec")
+    listed = scene.bodies[1 if scene.on_second else 0].galaxy
+    low, high = np.log(survey.radius.to_value("arcsec"))
+    deviate = np.clip(rng.normal(), -1.8, 1.8)
+    expected = np.exp((low + high) / 2 + (high - low) / 2 * deviate) / native
+    scale = expected / listed.petrosian_radius
+    bright, faint = survey.magnitude.value
+    magnitude = (bright + faint) / 2 + (faint - bright) / 2 * 0.6 * (rng.normal() - deviate)
+    magnitude = float(np.clip(magnitude, bright - 0.5, faint + 0.5))
+    flux = 10 ** (0.4 * (survey.zero_point.value - magnitude)) / listed.luminosity
+    n_pixels = int(np.clip(np.ceil(1.5 * FRAME_RADII * expected), 64, 300))
+    seeing = np.exp(_SEEING_SCATTER * rng.normal()) if survey.depth is not None else 1.0
+    image = render(scene, survey, n_pixels=n_pixels, scale=scale, flux=flux, seeing=seeing)
+    sky = _add_noise(image, survey, rng)
+    radius, center = _measure(image, sky, expected, n_pixels)
+    side = min(radius * FRAME_RADII * np.exp(_SCALE_SCATTER * rng.normal()), n_pixels - 4.0)
+    center = center + _OFF_CENTER * side / FRAME_SIZE * rng.normal(size=2)
+    offsets = _REGISTRATION * rng.normal(size=(survey.n_bands, 2)) if survey.depth is not None else np.zeros((1, 2))
+    frame = _frame(image, center + offsets, side)
+    if survey.stretched:
+        frame = _picture(frame, survey, rng)
+    return Observation(frame, radius * native, side / FRAME_SIZE * native, magnitude)
+
+
+def sky_noise(survey):
+    """Standard deviation of the sky in a native pixel of each band; 0 without a depth.
+
+    A point source at five times its noise has the survey's depth, with the
+    noise taken over the effective area of a Gaussian PSF.
+
+    Parameters
+    ----------
+    survey : `~galmerge_da.specs.SurveySpec`
+
+    Returns
+    -------
+    `~numpy.ndarray`, shape (C,)
+    """
+    if survey.depth is None:
+        return np.zeros(survey.n_bands)
+    faintest = 10 ** (0.4 * (survey.zero_point - survey.depth).value)
+    fwhm = (survey.psf_fwhm / survey.pixel_scale).to_value("")
+    return faintest / 5 / np.sqrt(2.266 * fwhm**2)
+
+
+def _add_noise(image, survey, rng):
+    """Add noise in place; returns the standard deviation of the sky."""
+    sky = sky_noise(survey)
+    if survey.depth is None:
+        return sky
+    shape = image.shape[1:]
+    gradient = rng.normal(size=(2, 1)) * (rng.uniform() < 0.03)
+    y, x = np.mgrid[-0.5 : 0.5 : shape[0] * 1j, -0.5 : 0.5 : shape[1] * 1j]
+    for band in range(len(image)):
+        variance = sky[band] ** 2
+        if survey.gain is not None:
+            variance = variance + np.maximum(image[band], 0) / survey.gain.value[band]
+        noise = rng.standard_normal(shape, dtype=np.float32) * np.sqrt(variance).astype(np.float32)
+        image[band] += noise
+        image[band] += sky[band] * (0.1 * rng.normal() + gradient[0] * x + gradient[1] * y)
+    return sky
+
+
+def _measure(image, sky, expected, n_pixels):
+    """Petrosian radius (pixels) and position (y, x) of the nucleus nearest to the listed one."""
+    weight = 1.0 / np.maximum(sky, 1e-12) ** 2 if np.any(sky) else np.ones(len(image))
+    detection = np.tensordot((weight / weight.sum()).astype(np.float32), image, 1)[None]
+    center = find_nucleus(detection, max_offset=max(0.3 * expected, 2.0), fwhm=3.0)
+    center = np.where(np.isfinite(center), center, (n_pixels - 1) / 2)
+    radius = petrosian_radius(detection, center)[0]
+    if not np.isfinite(radius):
+        radius = expected
+    return float(np.clip(radius, 0.4 * expected, 2.0 * expected)), center[0]
+
+
+def _frame(image, centers, side):
+    """Cut a square of ``side`` native pixels about each band's centre and resample it to the size of a frame."""
+    n_y, n_x = image.shape[1:]
+    vertical = np.stack([_matrix(n_y, y, side) for y, _ in centers])
+    horizontal = np.stack([_matrix(n_x, x, side) for _, x in centers])
+    return np.matmul(np.matmul(vertical, image), horizontal.transpose(0, 2, 1))
+
+
+def _matrix(n, middle, side):
+    """Averages of four linearly interpolated samples per frame pixel, shape (FRAME_SIZE, n)."""
+    fine = 4 * FRAME_SIZE
+    where = np.clip(middle + ((np.arange(fine) + 0.5) / fine - 0.5) * side, 0, n - 1.001)
+    left = where.astype(int)
+    share = where - left
+    matrix = np.zeros((FRAME_SIZE, n), np.float32)
+    line = np.arange(fine) // 4
+    np.add.at(matrix, (line, left), 0.25 * (1 - share))
+    np.add.at(matrix, (line, left + 1), 0.25 * share)
+    return matrix
+
+
+def _picture(frame, survey, rng):
+    """8-bit picture with the colour-preserving stretch of Lupton et al. (2004, PASP 116, 133)."""
+    nanomaggy = 10 ** (0.4 * (22.5 - survey.zero_point.value))
+    order = np.argsort(-survey.wavelength.value)
+    weights = np.empty(survey.n_bands)
+    weights[order] = np.interp(np.linspace(0, 2, survey.n_bands), [0, 1, 2], _PICTURE_WEIGHTS)
+    frame = gaussian_filter(frame, (0, _PICTURE_BLUR, _PICTURE_BLUR), truncate=3.0)
+    channels = frame * (weights * nanomaggy * _PICTURE_GAIN)[:, None, None]
+    total = channels.sum(0)
+    ratio = np.where(np.abs(total) > 1e-6, np.arcsinh(_SOFTENING * total) / (_SOFTENING * total), 1.0)
+    pedestal = np.empty(survey.n_bands)
+    pedestal[order] = np.interp(np.linspace(0, 2, survey.n_bands), [0, 1, 2], _PICTURE_SKY)
+    channels = channels * ratio + (pedestal * rng.uniform(0.6, 1.4, len(pedestal)))[:, None, None]
+    channels /= np.maximum(channels.max(0), 1.0)
+    return np.rint(np.clip(channels, 0, 1) * 255).astype(np.uint8)
