@@ -1,0 +1,13 @@
+"""Pixels as they come -> clean linear frames of one size, scaled to the galaxy.
+
+Everything here is numpy, done once per galaxy. Stretching, normalisation and
+derived channels belong to the model's entrance.
+"""
+
+from galmerge_da.preprocessing.bands import match_bands
+from galmerge_da.preprocessing.frames import Frames, preprocess
+from galmerge_da.preprocessing.pixels import linearise
+from galmerge_da.preprocessing.recipe import PreprocessingRecipe
+from galmerge_da.preprocessing.resampling import resample
+
+__all__ = ["Frames", "PreprocessingRecipe", "linearise", "match_bands", "preprocess", "resample"]
