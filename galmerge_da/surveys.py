@@ -15,9 +15,9 @@ _Z2 = dict(
     bands=("F814W", "F356W", "F160W"),
     pixel_scale=0.06 * u.arcsec,
     psf_fwhm=[0.10, 0.12, 0.18] * u.arcsec,
-    zero_point=[25.95, 28.0, 25.95] * u.ABmag,
+    zero_point=31.4 * u.ABmag,  # nanojansky
     wavelength=[0.81, 3.56, 1.54] * u.um,
-    magnitude=[21.0, 23.5] * u.ABmag,
+    magnitude=[21.0, 22.8] * u.ABmag,
     radius=[0.5, 0.9] * u.arcsec,
     redshift=2.0,
     reference="Ciprijanovic et al. 2020, A&C 32, 100390; STScI instrument handbooks",
@@ -62,7 +62,7 @@ def galmerge_da_surveys():
         SurveySpec(
             "deepmerge-z2",
             depth=[26.6, 26.9, 26.2] * u.ABmag,
-            gain=[2000.0, 5000.0, 2500.0] * u.electron,
+            gain=[13.0, 60.0, 16.0] * u.electron,
             exposure=2000 * u.s,
             **_Z2,
         ),
