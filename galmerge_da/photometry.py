@@ -50,7 +50,7 @@ def edge_background(images, mask=None, width=None):
         Median, and 1.4826 times the median absolute deviation from it; NaN
         where the edge has no usable pixel.
     """
-    images = np.asarray(images)
+    images = _floating(images)
     height, width_px = images.shape[-2:]
     if width is None:
         width = max(1, round(0.05 * min(height, width_px)))
@@ -59,7 +59,7 @@ def edge_background(images, mask=None, width=None):
     rows, columns = np.nonzero(inside)
     step = max(1, -(-rows.size // _EDGE_SAMPLES))
     rows, columns = rows[::step], columns[::step]
-    values = images[..., rows, columns].astype(float)
+    values = images[..., rows, columns]
     values[~np.isfinite(values)] = np.nan
     if mask is not None:
         values[np.broadcast_to(mask, images.shape)[..., rows, columns]] = np.nan

@@ -1,0 +1,7 @@
+"""Learn how good a catalogue or a classifier is, and keep count of every look at real labels."""
+
+from galmerge_da.evaluation.asymmetry import rotational_asymmetry_table
+from galmerge_da.evaluation.ledger import append_look, read_ledger
+from galmerge_da.evaluation.scores import score_catalog
+
+__all__ = ["append_look", "read_ledger", "rotational_asymmetry_table", "score_catalog"]

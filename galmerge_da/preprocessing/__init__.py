@@ -7,7 +7,17 @@ derived channels belong to the model's entrance.
 from galmerge_da.preprocessing.bands import match_bands
 from galmerge_da.preprocessing.frames import Frames, preprocess
 from galmerge_da.preprocessing.pixels import linearise
+from galmerge_da.preprocessing.radii import given_radii, measure_radii
 from galmerge_da.preprocessing.recipe import PreprocessingRecipe
 from galmerge_da.preprocessing.resampling import resample
 
-__all__ = ["Frames", "PreprocessingRecipe", "linearise", "match_bands", "preprocess", "resample"]
+__all__ = [
+    "Frames",
+    "PreprocessingRecipe",
+    "given_radii",
+    "linearise",
+    "match_bands",
+    "measure_radii",
+    "preprocess",
+    "resample",
+]

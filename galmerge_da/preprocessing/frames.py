@@ -10,7 +10,7 @@ from galmerge_da.flags import FATAL, Flag
 from galmerge_da.photometry import edge_background
 from galmerge_da.preprocessing.bands import match_bands
 from galmerge_da.preprocessing.pixels import background_level, fill_bad_pixels, linearise, missing_border
-from galmerge_da.preprocessing.radii import measure_radii
+from galmerge_da.preprocessing.radii import given_radii, measure_radii
 from galmerge_da.preprocessing.resampling import covered, resample
 
 __all__ = ["Frames", "preprocess"]
@@ -26,9 +26,6 @@ _MISSING = 0.03
 
 #: Larger values are marks of bad pixels, not fluxes.
 _HUGE = 1e30
-
-#: A given radius, in pixels, outside this range is no radius.
-_RADII = (1e-3, 1e6)
 
 #: Values that are worked on at once.
 _CHUNK = 2**22
@@ -89,7 +86,7 @@ def preprocess(cutouts, recipe):
     frames = Frames(
         np.zeros((n, len(order), recipe.size, recipe.size), np.float32),
         np.array(cutouts.flags, dtype=np.int32),
-        _given_radius(cutouts),
+        given_radii(cutouts),
     )
     if cutouts.stretched:
         frames.flags[:] |= Flag.STRETCHED
@@ -114,17 +111,6 @@ def _count_bands(cutouts):
     if cutouts.bands is not None and len(cutouts.bands) != n_bands:
         raise InputError(f"the images have {n_bands} bands, but {len(cutouts.bands)} names: {cutouts.bands}")
     return n_bands
-
-
-def _given_radius(cutouts):
-    """Radius in pixels as the user or the survey says, NaN where neither does."""
-    radius = np.full(len(cutouts), np.nan)
-    if cutouts.radius is not None:
-        given = np.asarray(cutouts.radius, float)
-        radius = np.where((given > _RADII[0]) & (given < _RADII[1]), given, np.nan)
-    if cutouts.radii_per_pixel is not None:
-        radius[np.isnan(radius)] = 1 / cutouts.radii_per_pixel
-    return radius
 
 
 def _stacks(cutouts, n_bands, flags):

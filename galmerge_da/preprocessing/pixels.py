@@ -46,9 +46,8 @@ def linearise(images):
         n_bands = np.count_nonzero(np.isfinite(images), axis=-3, keepdims=True)
         total = np.nansum(images, axis=-3, keepdims=True)
     total *= np.float32(_SOFTENING * 3 / 255) / np.maximum(n_bands, 1).astype(np.float32)
-    gain = np.divide(np.sinh(total), total, out=np.ones_like(total), where=total > 0)
-    gain /= 255
-    images *= gain
+    np.maximum(total, 1e-6, out=total)  # sinh(x) / x is 1 there
+    images *= np.sinh(total) / (255 * total)
     return images
 
 

@@ -1,16 +1,41 @@
-"""Petrosian radii of galaxies of unknown size, on as few pixels as will do."""
+"""Petrosian radii of the galaxies: given, or measured on as few pixels as will do."""
 
 import numpy as np
 
 from galmerge_da.photometry import find_nucleus, petrosian_radius
 
-__all__ = ["measure_radii"]
+__all__ = ["given_radii", "measure_radii"]
+
+#: A given radius, in pixels, outside this range is no radius.
+_RANGE = (1e-3, 1e6)
 
 #: Pixels across at which a galaxy is looked at.
 _ACROSS = 256
 
 #: The nucleus lies within this fraction of the frame from its middle.
 _OFFSET = 0.1
+
+
+def given_radii(cutouts):
+    """Petrosian radii as the user says, or else the survey.
+
+    Parameters
+    ----------
+    cutouts : `~galmerge_da.Cutouts`
+        ``radius`` is asked first, then ``radii_per_pixel``.
+
+    Returns
+    -------
+    `~numpy.ndarray` of float64, shape (N,)
+        Radius in pixels; NaN where neither says.
+    """
+    radii = np.full(len(cutouts), np.nan)
+    if cutouts.radius is not None:
+        given = np.asarray(cutouts.radius, float)
+        radii = np.where((given > _RANGE[0]) & (given < _RANGE[1]), given, np.nan)
+    if cutouts.radii_per_pixel is not None:
+        radii[np.isnan(radii)] = 1 / cutouts.radii_per_pixel
+    return radii
 
 
 def measure_radii(images, level):
