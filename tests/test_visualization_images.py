@@ -123,3 +123,18 @@ def test_contact_sheet_is_the_same_each_time(table):
 def test_contact_sheet_names_the_column_that_is_missing(table):
     with pytest.raises(InputError, match="'phase'"):
         plot_contact_sheet(table, by="phase")
+
+
+def test_contact_sheet_shows_the_kinds_that_are_asked_for_in_that_order(table):
+    ax = plot_contact_sheet(table, values=["b", "a"], n=2)
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["b", "a"]
+    with pytest.raises(InputError, match="no row has 'stage' in"):
+        plot_contact_sheet(table, values=["c"])
+
+
+def test_noise_is_kept_dark():
+    generator = np.random.default_rng(2)
+    images = galaxies(4, size=60) + generator.normal(scale=0.2, size=(4, 3, 60, 60))
+    pictures = color_composite(images)
+    assert np.percentile(pictures[:, :15], 95) < 0.5
+    assert pictures[:, 29:32, 29:32].mean() > 0.4

@@ -56,18 +56,16 @@ def classify(cutouts, output, catalog, mosaic, size, bands, image, pixel_scale, 
     columns = tuple(image.split(","))
     table = run(cutouts, image=columns[0] if len(columns) == 1 else columns, **options)
     write_catalog(table, output, overwrite=overwrite)
-    click.echo(f"{output}: {summarise(table, options['threshold'])}")
+    click.echo(f"{output}: {summarise(table)}")
 
 
-def summarise(table, threshold=None):
+def summarise(table):
     """What a catalogue holds, in one line.
 
     Parameters
     ----------
     table : `~astropy.table.Table`
         As `galmerge_da.classify` gives it, for two classes or more.
-    threshold : float, optional
-        From which ``merger_prob`` a row is counted as a merger; 0.5 by default.
 
     Returns
     -------
@@ -81,9 +79,9 @@ def summarise(table, threshold=None):
     n_classified = int(np.sum((flags & Flag.NOT_CLASSIFIED) == 0))
     parts = [f"{len(table)} rows", f"{n_classified} classified"]
     if "merger_prob" in table.colnames:
-        threshold = 0.5 if threshold is None else threshold
+        threshold = table.meta["GMTHRESH"]
         probability = np.ma.filled(np.ma.asarray(table["merger_prob"], dtype=float), np.nan)
-        parts.append(f"{int(np.sum(probability >= threshold))} at or above {threshold:g}")
+        parts.append(f"{int(np.sum(probability >= threshold))} with merger_prob of at least {threshold:g}")
     counts = {flag.name: int(np.sum((flags & flag) != 0)) for flag in Flag if flag is not Flag.NOT_CLASSIFIED}
     reasons = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
     return ", ".join(parts) + (f"; flags: {reasons}" if reasons else "")

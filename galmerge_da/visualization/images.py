@@ -19,6 +19,7 @@ def color_composite(images, *, order=None):
 
     The stretch acts on the mean of the three bands, and all three are scaled
     alike, so that a colour does not depend on brightness (Lupton et al. 2004).
+    It is linear up to the noise at the frame's edge, and noise is kept dark.
     The bands are balanced over the whole set: the typical galaxy comes out
     white.
 
@@ -53,8 +54,9 @@ def color_composite(images, *, order=None):
     balance = np.median(bright.mean(axis=1, keepdims=True) / bright, axis=0)
     rgb = rgb * balance
     intensity = rgb.mean(axis=-1, keepdims=True)
-    white = np.maximum(np.percentile(intensity, 99.7, axis=(1, 2), keepdims=True), 1e-30)
-    soft = 0.04 * white
+    level = np.median(np.abs(_edge(intensity)), axis=1)[:, None, None]
+    white = np.maximum(np.percentile(intensity, 99.7, axis=(1, 2), keepdims=True), np.maximum(25 * level, 1e-30))
+    soft = np.maximum(0.02 * white, 4 * level)
     gain = np.arcsinh(np.maximum(intensity, 0) / soft) / np.arcsinh(white / soft) / np.maximum(intensity, 1e-30)
     rgb = np.maximum(rgb * gain, 0)
     return (rgb / np.maximum(rgb.max(axis=-1, keepdims=True), 1)).astype(np.float32)
@@ -93,7 +95,7 @@ def plot_montage(images, titles=None, ax=None, *, n_columns=8, order=None):
     return _draw_grid(pictures, rows, n_columns, titles, ax)
 
 
-def plot_contact_sheet(table, ax=None, *, by="stage", n=8, image="image", seed=0):
+def plot_contact_sheet(table, ax=None, *, by="stage", values=None, n=8, image="image", seed=0):
     """Draw a few galaxies of each kind, one kind a row.
 
     Parameters
@@ -103,7 +105,9 @@ def plot_contact_sheet(table, ax=None, *, by="stage", n=8, image="image", seed=0
     ax : `~matplotlib.axes.Axes`, optional
         Where to draw; the Axes of a new figure by default.
     by : str, optional
-        Column of kinds; they come in the order of their first appearance.
+        Column of kinds.
+    values : sequence, optional
+        Which kinds, from top to bottom; by default all, as they first appear.
     n : int, optional
         At most so many of each kind, drawn at random.
     image : str, optional
@@ -118,21 +122,22 @@ def plot_contact_sheet(table, ax=None, *, by="stage", n=8, image="image", seed=0
     Raises
     ------
     InputError
-        If a column is missing or the table is empty.
+        If a column is missing, or no row is of these kinds.
     """
-    missing = [name for name in (by, image) if name not in table.colnames]
-    if missing or not len(table):
-        raise InputError(f"a contact sheet needs rows and the columns {by!r} and {image!r}, got {table.colnames}")
+    if not {by, image} <= set(table.colnames):
+        raise InputError(f"a contact sheet needs the columns {by!r} and {image!r}, got {table.colnames}")
     kinds = np.asarray(table[by])
-    names = list(dict.fromkeys(kinds.tolist()))
+    values = list(dict.fromkeys(kinds.tolist())) if values is None else list(values)
     generator = np.random.default_rng(seed)
-    chosen = [generator.permutation(np.flatnonzero(kinds == name))[:n] for name in names]
+    chosen = [generator.permutation(np.flatnonzero(kinds == value))[:n] for value in values]
+    if not any(map(len, chosen)):
+        raise InputError(f"no row has {by!r} in {values}")
     pictures = color_composite(np.asarray(table[image])[np.concatenate(chosen)], order=_red_first(table))
     starts = np.cumsum([0, *map(len, chosen)])
     rows = [list(range(start, stop)) for start, stop in zip(starts[:-1], starts[1:], strict=True)]
     ax = _draw_grid(pictures, rows, max(map(len, rows)), None, ax)
     pitch = pictures.shape[1] + _GAP
-    ax.set_yticks([(i + 0.5) * pitch for i in range(len(names))], [str(name) for name in names])
+    ax.set_yticks([(i + 0.5) * pitch for i in range(len(values))], [str(value) for value in values])
     ax.tick_params(length=0)
     return ax
 
