@@ -1,0 +1,310 @@
+"""Catalogues in FITS, ECSV and VOTable; units, descriptions, UCDs and flat meta survive in all three.
+
+In FITS, descriptions are ``TCOMMn`` and UCDs ``TUCDn``, as TOPCAT has them; in
+VOTable, meta are PARAM elements. What a format cannot hold by itself (long or
+lower-case keys in FITS; None, lists, NaN, accents) is kept as JSON.
+"""
+
+import json
+import os
+import re
+import warnings
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from astropy.io.votable import from_table, parse
+from astropy.io.votable.tree import Param
+from astropy.table import Column, MaskedColumn, QTable, Table
+from astropy.units import Quantity
+
+from galmerge_da.exceptions import InputError, InputWarning
+from galmerge_da.io.files import quiet
+from galmerge_da.io.pictures import split
+
+__all__ = ["read_catalog", "write_catalog", "write_fits_table"]
+
+_FITS_KEY = re.compile(r"[A-Z0-9_-]{1,8}")
+
+#: Keys that describe the file itself.
+_RESERVED = re.compile(
+    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|TFIELDS|EXTEND|GROUPS|THEAP|END|COMMENT|COMMENTS|HISTORY|CONTINUE"
+    r"|HIERARCH|EXTNAME|EXTVER|EXTLEVEL|CHECKSUM|DATASUM|BSCALE|BZERO|BLANK|BUNIT|GMETA\d+|T[A-Z]{3,5}\d+"
+)
+
+
+def write_catalog(table, path, overwrite=False):
+    """Write a catalogue.
+
+    Units, descriptions, UCDs (``column.info.meta["ucd"]``) and the entries of
+    ``table.meta`` can be read back. In FITS a masked float becomes NaN.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        The catalogue. Columns with more than one number a row are kept in FITS
+        and dropped, with a warning, in the other formats.
+    path : str or path-like
+        Ends in ``.fits``, ``.fit``, ``.ecsv``, ``.vot`` or ``.xml``.
+    overwrite : bool, optional
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    InputError
+        If the ending is not known, the folder is missing, the file exists, or
+        a column cannot be written in that format.
+
+    Warns
+    -----
+    InputWarning
+        If columns or meta entries are left out, naming them.
+    """
+    if not isinstance(table, Table):
+        raise InputError(f"a catalogue must be a Table, got {type(table).__name__}")
+    _WRITERS[_format(path)](table, path, overwrite)
+
+
+def read_catalog(path):
+    """Read a catalogue.
+
+    Parameters
+    ----------
+    path : str or path-like
+        Ends in ``.fits``, ``.fit``, ``.ecsv``, ``.csv``, ``.vot`` or ``.xml``.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        With units, descriptions, UCDs in ``column.info.meta["ucd"]``, and meta.
+
+    Raises
+    ------
+    InputError
+        If the ending is not known, or the file is missing or damaged.
+    """
+    reader = _READERS[_format(path, {".csv": "csv", **_FORMATS})]
+    if not Path(path).is_file():
+        raise InputError(f"{path}: there is no such file")
+    try:
+        with quiet():
+            return reader(Path(path))
+    except Exception as error:  # a damaged file fails in as many ways as there are formats
+        raise InputError(f"{path} cannot be read as a catalogue: {error}") from error
+
+
+_FORMATS = {".fits": "fits", ".fit": "fits", ".ecsv": "ecsv", ".vot": "votable", ".xml": "votable"}
+
+
+def _format(path, known=_FORMATS):
+    suffix = Path(path).suffix.lower()
+    if suffix not in known:
+        raise InputError(f"{path}: a catalogue ends in {', '.join(known)}, not {suffix!r}")
+    return known[suffix]
+
+
+def _save(path, overwrite, write):
+    """Write to a temporary neighbour first, so that a file is there whole or not at all."""
+    path = Path(path)
+    if path.exists() and not overwrite:
+        raise InputError(f"{path} exists; pass overwrite=True to replace it")
+    if not path.parent.is_dir():
+        raise InputError(f"{path}: there is no folder {path.parent}")
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        with quiet():
+            write(temporary)
+        os.replace(temporary, path)
+    except (TypeError, ValueError, OSError) as error:
+        raise InputError(f"{path} cannot be written: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _meta(table):
+    """Entries of ``table.meta`` that JSON can hold, as plain values; the names of the rest in a warning."""
+    kept, lost = {}, []
+    for key, value in table.meta.items():
+        if isinstance(value, (np.generic, np.ndarray)):
+            value = value.tolist()
+        try:
+            json.dumps(value)
+        except (TypeError, ValueError):
+            lost.append(str(key))
+            continue
+        kept[str(key)] = value
+    if lost:
+        _warn(f"meta entries left out of the file, as they are neither text nor numbers: {', '.join(lost)}")
+    return kept
+
+
+def _plain(table, images):
+    """Columns that every format knows, with unit, description and UCD; others are left out with a warning."""
+    plain, lost = QTable(), []
+    for name in table.colnames:
+        column = table[name]
+        if np.ndim(column) > 1 and not images:
+            lost.append(name)
+            continue
+        if not isinstance(column, (Column, Quantity)):
+            plain[name] = column
+            continue
+        values, mask, unit = split(column)
+        if values.dtype.kind == "O":
+            texts = ["" if value is None else value for value in np.ma.filled(column, None)]
+            if not all(isinstance(text, str) for text in texts):
+                lost.append(name)
+                continue
+            values, mask = np.array(texts, dtype=str), None
+        elif values.dtype == np.float16:
+            values = values.astype(np.float32)
+        masked = mask is not None and mask.any()
+        kind = MaskedColumn if masked else Column
+        new = kind(values, unit=unit, description=column.info.description, **({"mask": mask} if masked else {}))
+        ucd = (column.info.meta or {}).get("ucd")
+        new.meta.update({"ucd": ucd} if ucd else {})
+        plain.add_column(new, name=name)
+    if lost:
+        _warn(f"columns left out of the file, as its format has no place for them: {', '.join(lost)}")
+    return plain
+
+
+def _warn(message):
+    warnings.warn(message, InputWarning, stacklevel=5)
+
+
+# FITS
+
+
+def write_fits_table(table, path, overwrite=False):
+    """Write a table as the first extension of a FITS file; see `write_catalog`."""
+    meta, plain = _meta(table), Table(_plain(table, images=True), copy=False)
+    texts = {}
+    for number, name in enumerate(plain.colnames, 1):
+        info = plain[name].info
+        texts[f"TCOMM{number}"], texts[f"TUCD{number}"] = info.description, (info.meta or {}).get("ucd")
+        if isinstance(plain[name], Column):
+            info.description, info.meta = None, None
+            plain[name] = _fits_column(plain[name])
+    with quiet():
+        hdu = fits.table_to_hdu(plain)
+    for key, text in texts.items():
+        if text:
+            hdu.header[key] = _ascii(text)
+    _add_meta(hdu.header, meta)
+    _save(path, overwrite, lambda name: fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(name))
+
+
+def _ascii(text):
+    return str(text).replace("\n", " ").encode("ascii", "replace").decode()
+
+
+def _fits_column(column):
+    """A column whose masked values FITS can express."""
+    if not isinstance(column, MaskedColumn):
+        return column
+    if column.dtype.kind in "fc":
+        return column.filled(np.nan)
+    if column.dtype.kind in "iu":
+        limits = np.iinfo(column.dtype)
+        column.fill_value = limits.min if column.dtype.kind == "i" else limits.max
+        return column
+    return column.filled("" if column.dtype.kind in "US" else False)
+
+
+def _add_meta(header, meta):
+    """Write entries under their own key where FITS can hold key and value, else as JSON in a ``GMETAn``."""
+    number = 0
+    for key, value in meta.items():
+        simple = isinstance(value, (bool, int, float)) and np.isfinite(value)
+        simple |= isinstance(value, str) and value.isascii() and value.isprintable() and value == value.rstrip()
+        if simple and _FITS_KEY.fullmatch(key) and not _RESERVED.fullmatch(key):
+            header[key] = value
+        else:
+            number += 1
+            header[f"GMETA{number}"] = json.dumps([key, value])
+
+
+def _read_fits(path):
+    table = Table.read(path, mask_invalid=False)
+    for key in list(table.meta):
+        match = re.fullmatch(r"(TCOMM|TUCD|GMETA)(\d+)", key)
+        if match is None:
+            continue
+        value = table.meta.pop(key)
+        if match[1] == "GMETA":
+            original, value = json.loads(value)
+            table.meta[original] = value
+        elif match[1] == "TCOMM":
+            table.columns[int(match[2]) - 1].info.description = value
+        else:
+            table.columns[int(match[2]) - 1].info.meta["ucd"] = value
+    return table
+
+
+# VOTable
+
+
+def _write_votable(table, path, overwrite):
+    meta, plain = _meta(table), _plain(table, images=False)
+    plain = Table(plain, copy=False)
+    with quiet():
+        votable = from_table(plain)
+    element = votable.get_first_table()
+    for key, value in meta.items():
+        element.params.append(_param(votable, key, value))
+    _save(path, overwrite, lambda name: votable.to_xml(str(name)))
+
+
+def _param(votable, key, value):
+    """A PARAM; JSON, marked by its ``utype``, where VOTable has no such value."""
+    common = dict(ID=None, name=key)
+    if isinstance(value, bool):
+        return Param(votable, datatype="boolean", value=value, **common)
+    if isinstance(value, int) and abs(value) < 2**63:
+        return Param(votable, datatype="long", value=value, **common)
+    if isinstance(value, float) and np.isfinite(value):
+        return Param(votable, datatype="double", value=value, **common)
+    text = dict(datatype="unicodeChar", arraysize="*", **common)
+    if isinstance(value, str):
+        return Param(votable, value=value, **text)
+    return Param(votable, value=json.dumps(value), utype="json", **text)
+
+
+def _read_votable(path):
+    element = parse(path, verify="ignore").get_first_table()
+    table = element.to_table(use_names_over_ids=True)
+    for param in element.params:
+        value = param.value.item() if hasattr(param.value, "item") else param.value
+        table.meta[param.name] = json.loads(value) if param.utype == "json" else value
+    for name in table.colnames:
+        column = table[name]
+        if column.dtype.kind == "O":
+            column = type(column)(
+                column.astype(str), unit=column.unit, description=column.description, meta=column.meta
+            )
+        if isinstance(column, MaskedColumn) and not np.any(column.mask):
+            column = Column(column)
+        table[name] = column
+    return table
+
+
+# ECSV
+
+
+def _write_ecsv(table, path, overwrite):
+    meta, plain = _meta(table), _plain(table, images=False)
+    plain.meta.update(meta)
+    _save(path, overwrite, lambda name: Table(plain, copy=False).write(name, format="ascii.ecsv"))
+
+
+def _read_ecsv(path):
+    return Table.read(path, format="ascii.ecsv")
+
+
+def _read_csv(path):
+    return Table.read(path, format="ascii.csv")
+
+
+_WRITERS = {"fits": write_fits_table, "ecsv": _write_ecsv, "votable": _write_votable}
+_READERS = {"fits": _read_fits, "ecsv": _read_ecsv, "votable": _read_votable, "csv": _read_csv}

@@ -1,0 +1,268 @@
+"""What a caller holds, opened: which columns have the pixels, and the table beside them."""
+
+import re
+from dataclasses import dataclass, field
+from os import PathLike
+from pathlib import Path
+
+import numpy as np
+from astropy.io import fits
+from astropy.nddata import NDData
+from astropy.table import Column, Table
+
+from galmerge_da.exceptions import InputError
+from galmerge_da.io.catalogs import write_fits_table
+from galmerge_da.io.facts import column_of
+from galmerge_da.io.files import image_hdu, quiet, sniff, split_extension
+from galmerge_da.io.pictures import untensor
+from galmerge_da.io.pixels import is_path
+
+__all__ = ["Held", "hold", "save_cutouts"]
+
+_KINDS = "a FITS table or image, X.npy, a CSV or ECSV table, or one image file"
+_LATER = ("HDF5", "Parquet")
+
+
+@dataclass(frozen=True, eq=False)
+class Held:
+    """Columns of pixels, and the table beside them.
+
+    Attributes
+    ----------
+    columns : list
+        Arrays with a row a galaxy, or sequences of entries; one a band if there are several.
+    table : `~astropy.table.Table`
+        The other columns, as many rows.
+    meta : mapping
+        Header of the data set.
+    folder : `~pathlib.Path` or None
+        What relative paths start from.
+    names : tuple of str
+        Columns of the input that hold pixels.
+    """
+
+    columns: list
+    table: Table
+    meta: dict = field(default_factory=dict)
+    folder: Path | None = None
+    full: Table | None = None
+
+
+def hold(source, image="image"):
+    """Find the pixels in whatever a caller holds.
+
+    Parameters
+    ----------
+    source : object
+        As for `open_cutouts`, except `Cutouts`.
+    image : str or list of str
+        Column, or one column a band.
+
+    Returns
+    -------
+    Held
+
+    Raises
+    ------
+    InputError
+        If the source is of no known kind, a column is missing, or a file
+        cannot be opened as a data set.
+    """
+    if isinstance(source, Table):
+        return _hold_table(source, image)
+    if isinstance(source, (str, PathLike)):
+        return _hold_path(source, image)
+    if isinstance(source, (list, tuple)):
+        return _hold_list(source)
+    if isinstance(source, NDData):
+        return _hold_list([source])
+    source = untensor(source)
+    if isinstance(source, np.ndarray):
+        if source.dtype.names:
+            return _hold_table(Table(source), image)
+        if source.ndim not in (3, 4):
+            raise InputError(
+                "a bare array must be (N, H, W), (N, C, H, W) or with axes='HWC' (N, H, W, C), "
+                f"got shape {source.shape}"
+            )
+        return Held([source], _numbered(len(source)))
+    raise InputError(f"cutouts must be a Table, an array, a list of images or a path; got {type(source).__name__}")
+
+
+def _numbered(n_rows):
+    """The table of images that come without any column."""
+    return Table({"row": np.arange(n_rows)})
+
+
+def _hold_list(entries):
+    if entries and all(is_path(entry) for entry in entries):
+        return Held([entries], Table({"image": [str(entry) for entry in entries]}))
+    return Held([entries], _numbered(len(entries)))
+
+
+def _hold_table(table, image, folder=None):
+    names = [image] if isinstance(image, str) else list(image)
+    if not names:
+        raise InputError("image must name at least one column")
+    columns = [column_of(table, name, "the images") for name in names]
+    if not len(table):
+        columns = [_empty(column) for column in columns]
+    for name, column in zip(names, columns, strict=True):
+        if np.ndim(column) == 1 and getattr(column, "dtype", np.dtype(object)).kind not in "OUS":
+            raise InputError(f"column {name!r} holds one {column.dtype} a row, not an image or a path")
+    others = [name for name in table.colnames if name not in names or _has_paths(table[name])]
+    rest = table[others] if others else _numbered(len(table))
+    return Held(columns, rest, dict(table.meta), folder, table)
+
+
+def _empty(column):
+    """A column without rows, of any type, as images without rows."""
+    return column if np.ndim(column) in (3, 4) else np.zeros((0, *(np.shape(column)[1:] or (1,)), 0), np.float32)
+
+
+def _has_paths(column):
+    kind = getattr(column, "dtype", np.dtype(object)).kind
+    return kind in "US" or (kind == "O" and all(is_path(entry) for entry in column[:5]))
+
+
+def _hold_path(path, image):
+    path, extension = split_extension(path)
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: hand over a Table with a column of paths")
+    kind = sniff(path)
+    if kind in _LATER or path.suffix.lower() in (".h5", ".hdf5", ".parquet"):
+        raise InputError(f"{path}: {kind or path.suffix} data sets cannot be read yet; save it as FITS")
+    if kind == "fits":
+        return _hold_fits(path, extension, image)
+    if kind == "npy":
+        return _hold_npy(path)
+    if kind is not None:
+        return _hold_list([str(path)])
+    if path.suffix.lower() in (".csv", ".ecsv"):
+        return _hold_table(_read_text(path), image, path.parent)
+    raise InputError(f"{path} is not {_KINDS}")
+
+
+def _read_text(path):
+    try:
+        with open(path, encoding="utf-8") as file:
+            style = "ascii.ecsv" if file.readline().startswith("# %ECSV") else "ascii.csv"
+        return Table.read(path, format=style)
+    except Exception as error:  # the parsers raise whatever they stumble over
+        raise InputError(f"{path} cannot be read as a table: {error}") from error
+
+
+def _hold_fits(path, extension, image):
+    try:
+        with quiet(), fits.open(path, memmap=True) as hdus:
+            tables = [index for index, hdu in enumerate(hdus) if _is_table(hdu)]
+            if extension is not None:
+                tables = [index for index in tables if hdus[index] is hdus[extension]]
+            names = [image] if isinstance(image, str) else list(image)
+            with_images = [index for index in tables if set(names) <= set(hdus[index].columns.names)]
+            layout = not with_images and next((hdu.data for hdu in hdus if _is_stack(hdu)), None)
+            if layout is not None and layout is not False:
+                labels = Table.read(hdus[tables[0]]) if tables else _image_labels(hdus)
+                return Held([layout], _labels(labels, len(layout), path), dict(hdus[0].header))
+            if not tables:
+                image_hdu(hdus, extension, path)
+                return _hold_list([str(path) if extension is None else f"{path}[{_name(extension)}]"])
+        with quiet():
+            table = Table.read(path, hdu=(with_images or tables)[0], memmap=True, mask_invalid=False)
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file fails in many ways
+        raise InputError(f"{path} cannot be read as FITS: {error}") from error
+    return _hold_table(table, image, path.parent)
+
+
+def _name(extension):
+    return ",".join(map(str, extension)) if isinstance(extension, tuple) else extension
+
+
+def _is_table(hdu):
+    return isinstance(hdu, (fits.BinTableHDU, fits.TableHDU)) and not isinstance(hdu, fits.CompImageHDU)
+
+
+def _is_stack(hdu):
+    return hdu.is_image and hdu.header.get("NAXIS", 0) == 4
+
+
+def _image_labels(hdus):
+    """Labels in an image extension with one axis, or None."""
+    return next((hdu.data for hdu in hdus[1:] if hdu.is_image and hdu.data is not None and hdu.data.ndim <= 2), None)
+
+
+def _labels(labels, n_rows, origin):
+    """A table with the column ``label``, or with row numbers if there are no labels."""
+    if labels is None:
+        return _numbered(n_rows)
+    if isinstance(labels, Table):
+        if len(labels.colnames) == 1:
+            labels.rename_column(labels.colnames[0], "label")
+        table = labels
+    else:
+        labels = np.asarray(labels).reshape(len(labels), -1)
+        if labels.shape[1] != 1:
+            raise InputError(f"{origin}: labels must be one number a row, got shape {labels.shape}")
+        labels = labels[:, 0]
+        whole = labels.dtype.kind == "f" and np.all(labels == np.round(labels))
+        table = Table({"label": Column(labels.astype(np.int64) if whole else labels, description="class of the image")})
+    if len(table) != n_rows:
+        raise InputError(f"{origin}: there are {n_rows} images and {len(table)} labels")
+    return table
+
+
+def _hold_npy(path):
+    try:
+        images = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        raise InputError(f"{path} cannot be read as an array: {error}") from None
+    sibling = _sibling(path)
+    try:
+        labels = None if sibling is None else np.load(sibling, allow_pickle=False)
+    except ValueError as error:
+        raise InputError(f"{sibling} cannot be read as labels: {error}") from None
+    if images.ndim == 2:
+        return _hold_list([str(path)])
+    if images.ndim not in (3, 4):
+        raise InputError(f"{path}: images must be (N, H, W) or (N, C, H, W), got shape {images.shape}")
+    return Held([images], _labels(labels, len(images), sibling))
+
+
+def _sibling(path):
+    """The file of labels beside a file of images: its name with ``y`` for ``X``, or None."""
+    for match in reversed(list(re.finditer(r"(?<![A-Za-z])[xX](?![A-Za-z])", path.stem))):
+        for letter in "yY":
+            sibling = path.with_name(path.stem[: match.start()] + letter + path.stem[match.end() :] + path.suffix)
+            if sibling.exists():
+                return sibling
+    return None
+
+
+def save_cutouts(table, path, overwrite=False):
+    """Write a data set: one FITS table with the pixels in it.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        With at least one column of images, ``(H, W)`` or ``(C, H, W)`` a row.
+        ``table.meta`` may say ``SURVEY`` (name of a preset), ``BANDS`` ("g,r,i"),
+        ``PIXSCALE`` (arcsec), ``RADPIX`` (Petrosian radii per pixel) and
+        ``STRETCH`` (True for 8-bit pictures): `open_cutouts` picks them up.
+    path : str or path-like
+        A ``.fits`` or ``.fit`` file.
+    overwrite : bool, optional
+        Whether an existing file may be replaced.
+
+    Raises
+    ------
+    InputError
+        If there is no column of images, the name does not end in ``.fits`` or
+        ``.fit``, or the file exists.
+    """
+    if not isinstance(table, Table) or not any(np.ndim(table[name]) >= 3 for name in table.colnames):
+        raise InputError("a data set needs a column of images, (H, W) or (C, H, W) in every row")
+    if Path(path).suffix.lower() not in (".fits", ".fit"):
+        raise InputError(f"a data set is a .fits file, got {str(path)!r}")
+    write_fits_table(table, path, overwrite)

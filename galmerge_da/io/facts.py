@@ -1,0 +1,255 @@
+"""What is known about images beside their pixels: bands, scale, PSF, radius.
+
+The caller's word comes first, then a column or the header, then the survey.
+"""
+
+import warnings
+from dataclasses import dataclass
+
+import astropy.units as u
+import numpy as np
+
+from galmerge_da.exceptions import InputError, InputWarning, PluginError
+from galmerge_da.plugins import get_survey
+from galmerge_da.specs import SurveySpec, suggest
+
+__all__ = ["Facts", "angle", "column_of", "gather_facts", "parse_bands", "radii", "stated", "survey_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Facts:
+    """Facts about all rows; the attributes are those of `Cutouts`."""
+
+    bands: tuple | None
+    survey: str | None
+    pixel_scale: u.Quantity | None
+    psf_fwhm: u.Quantity | None
+    radii_per_pixel: float | None
+    stretched: bool
+
+
+def column_of(table, name, what):
+    """A column of a table; InputError with the closest name if it is missing."""
+    if name not in table.colnames:
+        raise InputError(f"there is no column {name!r} for {what}{suggest(name, table.colnames)}")
+    return table[name]
+
+
+def stated(mapping, key):
+    """The value of a key in a header or table meta, whatever its case; None if it is not there."""
+    return next((value for name, value in mapping.items() if str(name).upper() == key), None)
+
+
+def parse_bands(value, n_bands):
+    """Names of bands from a header: ``"i,r,g"`` or ``"grz"``; None if they are not ``n_bands`` names."""
+    if not isinstance(value, str):
+        return None
+    names = tuple(name.strip() for name in value.split(",") if name.strip())
+    if len(names) == 1 and n_bands > 1:
+        names = tuple(names[0])
+    return names if len(names) == n_bands and len(set(names)) == n_bands else None
+
+
+def check_bands(bands):
+    """The caller's bands, names or ``"g,r,i"``, as a tuple or None; InputError if they are not different names."""
+    if bands is None:
+        return None
+    names = tuple(name.strip() for name in bands.split(",")) if isinstance(bands, str) else tuple(bands)
+    if not names or len(set(names)) != len(names) or not all(isinstance(name, str) and name for name in names):
+        raise InputError(f"bands must be different names, such as ('g', 'r', 'i'), got {bands!r}")
+    return names
+
+
+def survey_of(survey):
+    """The `SurveySpec` of the caller's name or spec, or None; InputError if there is none of that name."""
+    if survey is None or isinstance(survey, SurveySpec):
+        return survey
+    try:
+        return get_survey(survey)
+    except PluginError as error:
+        raise InputError(str(error)) from None
+
+
+def _survey_of_header(name, n_bands):
+    """The preset that a header names; None unless there is one with as many bands."""
+    try:
+        spec = get_survey(name)
+    except (PluginError, TypeError):
+        return None
+    return spec if spec.n_bands == n_bands else None
+
+
+def angle(value, what, table, n_rows, n_bands):
+    """Angles per row or band.
+
+    Parameters
+    ----------
+    value : `~astropy.units.Quantity` or str
+        One value, one a row, or the name of a column; an angle or an angle per pixel.
+    what : str
+        What it is, for the message.
+    table : `~astropy.table.Table`
+    n_rows, n_bands : int
+
+    Returns
+    -------
+    `~astropy.units.Quantity`
+        In arcsec, not broadcast.
+
+    Raises
+    ------
+    InputError
+        If the column is missing, there is no unit, or it is not an angle; if
+        the shape is wrong, or a single value is not positive.
+    """
+    if isinstance(value, str):
+        value, what = column_of(table, value, what), f"column {value!r} ({what})"
+    unit = getattr(value, "unit", None)
+    if unit is None:
+        raise InputError(f"{what} needs a unit of angle, such as 0.396 * u.arcsec; got {value!r:.60}")
+    values = np.asarray(np.ma.filled(getattr(value, "unmasked", value), np.nan), dtype=float)
+    for wanted in (u.arcsec, u.arcsec / u.pix):
+        if u.Unit(unit).is_equivalent(wanted):
+            values = u.Quantity(values * u.Unit(unit).to(wanted), u.arcsec)
+            break
+    else:
+        raise InputError(f"{what} must be an angle, got unit {unit}")
+    if values.shape not in ((), (n_rows,), (n_bands,), (n_rows, n_bands)):
+        raise InputError(f"{what} has shape {values.shape}; there are {n_rows} rows and {n_bands} bands")
+    if values.ndim == 0 and not values > 0:
+        raise InputError(f"{what} must be positive, got {values}")
+    return values
+
+
+def _pixel_scale(value, table, n_rows, n_bands):
+    """Scalar or one a row."""
+    values = angle(value, "pixel_scale", table, n_rows, n_bands)
+    if values.shape in ((), (n_rows,)):
+        return values
+    if np.all(values == values.flat[0]):
+        return values.flat[0]
+    raise InputError(f"pixel_scale differs between bands ({values}): bring the bands to one grid first")
+
+
+def _psf_fwhm(value, table, n_rows, n_bands):
+    """Scalar, one a band, or one a row and band."""
+    values = angle(value, "psf_fwhm", table, n_rows, n_bands)
+    if values.ndim == 1 and values.shape != (n_bands,) or isinstance(value, str) and values.ndim == 1:
+        return np.repeat(values[:, None], n_bands, axis=1)
+    return values
+
+
+def gather_facts(pixels, table, meta, *, bands, survey, pixel_scale, psf_fwhm):
+    """Settle what is known about the images.
+
+    Parameters
+    ----------
+    pixels : object
+        As in `galmerge_da.io.pixels`.
+    table : `~astropy.table.Table`
+        The columns.
+    meta : mapping
+        Header of the data set; that of the images is ``pixels.facts``.
+    bands : tuple of str or None
+    survey : SurveySpec or None
+    pixel_scale, psf_fwhm : `~astropy.units.Quantity`, str or None
+        As the caller gave them.
+
+    Returns
+    -------
+    Facts
+
+    Raises
+    ------
+    InputError
+        If bands do not match the images, or a scale has no unit or a wrong shape.
+    """
+    n_rows, n_bands = pixels.n_rows, pixels.n_bands
+    said = {key: stated(meta, key) for key in ("SURVEY", "BANDS", "RADPIX", "STRETCH", "PIXSCALE")}
+    said = {key: stated(pixels.facts, key) if value is None else value for key, value in said.items()}
+    spec = survey or _survey_of_header(said["SURVEY"], n_bands)
+    names = bands or (survey and survey.bands) or parse_bands(said["BANDS"], n_bands) or (spec and spec.bands)
+    if names is not None and len(names) != n_bands and n_rows:
+        origin = "bands" if bands else f"survey {spec.name!r}"
+        raise InputError(f"{origin} names {len(names)} band(s) ({', '.join(names)}), but the images have {n_bands}")
+    radii_per_pixel = survey.radii_per_pixel if survey else _positive(said["RADPIX"])
+    if pixel_scale is not None:
+        scale = _pixel_scale(pixel_scale, table, n_rows, n_bands)
+    else:
+        scale = _stated_scale(table, said["PIXSCALE"], spec if radii_per_pixel is None else None, n_rows)
+    fwhm = psf_fwhm if psf_fwhm is not None else spec and spec.psf_fwhm
+    if fwhm is not None and (psf_fwhm is not None or names == spec.bands):
+        fwhm = _psf_fwhm(fwhm, table, n_rows, n_bands)
+    else:
+        fwhm = None
+    stretched = pixels.stretched or _is_stretched(pixels, survey, said["STRETCH"])
+    return Facts(names, spec and spec.name, scale, fwhm, radii_per_pixel, stretched)
+
+
+def _positive(value):
+    try:
+        value = float(value)
+    except (TypeError, ValueError):
+        return None
+    return value if value > 0 else None
+
+
+def _stated_scale(table, header, spec, n_rows):
+    """Pixel scale of the data-set format, else of the survey, else None."""
+    if "pixel_scale" in table.colnames and getattr(table["pixel_scale"], "unit", None) is not None:
+        return _pixel_scale("pixel_scale", table, n_rows, 1)
+    header = _positive(header)
+    if header is not None:
+        return header * u.arcsec
+    return spec and spec.pixel_scale
+
+
+def _is_stretched(pixels, survey, header):
+    if survey is None or not survey.stretched:
+        return bool(header) and survey is None
+    if not pixels.eight_bit and pixels.n_rows:
+        warnings.warn(
+            f"survey {survey.name!r} describes 8-bit pictures, but these pixels are not stored as bytes: "
+            "they are taken as linear fluxes; hand over uint8 if they are not",
+            InputWarning,
+            stacklevel=4,
+        )
+    return pixels.eight_bit
+
+
+def radii(radius, table, n_rows):
+    """Radii as the caller gave them.
+
+    Parameters
+    ----------
+    radius : str, `~astropy.units.Quantity`, array_like, float or None
+        A column, or one value for all or one a row; pixels where there is no unit.
+    table : `~astropy.table.Table`
+    n_rows : int
+
+    Returns
+    -------
+    values : `~numpy.ndarray` of float64, shape (n_rows,), or None
+        In pixels or arcsec; NaN where unknown or not positive.
+    in_pixels : bool
+
+    Raises
+    ------
+    InputError
+        If the column is missing, or unit or shape is wrong.
+    """
+    if radius is None:
+        return None, True
+    what = "radius"
+    if isinstance(radius, str):
+        radius, what = column_of(table, radius, what), f"column {radius!r} (radius)"
+    unit = u.Unit(getattr(radius, "unit", None) or u.pix)
+    factor = next((unit.to(wanted) for wanted in (u.pix, u.arcsec) if unit.is_equivalent(wanted)), None)
+    if factor is None:
+        raise InputError(f"{what} must be in pixels or an angle, got unit {unit}")
+    try:
+        values = np.ma.asarray(getattr(radius, "unmasked", radius), dtype=float)
+        values = np.broadcast_to(np.ma.filled(values, np.nan), (n_rows,)) * factor
+    except (TypeError, ValueError):
+        raise InputError(f"{what} must be one number, or one a row ({n_rows}); got {radius!r:.60}") from None
+    return np.where(values > 0, values, np.nan), unit.is_equivalent(u.pix)

@@ -1,0 +1,201 @@
+"""Image files: FITS with extension syntax, npy, JPEG and PNG.
+
+The kind of a file is read from its first bytes, never from its name.
+"""
+
+import re
+import warnings
+from pathlib import Path
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.wcs import WCS
+from PIL import Image
+
+from galmerge_da.exceptions import InputError
+from galmerge_da.io.pictures import Picture, ShapeError, cube, to_float32
+
+__all__ = ["celestial_wcs", "image_hdu", "quiet", "read_picture", "sniff", "split_extension"]
+
+_MAGIC = {
+    b"SIMPLE": "fits",
+    b"XTENSION": "fits",
+    b"\x1f\x8b": "fits",  # gzip
+    b"BZh": "fits",
+    b"\xfd7zXZ": "fits",
+    b"\x93NUMPY": "npy",
+    b"\xff\xd8\xff": "colour picture",
+    b"\x89PNG": "colour picture",
+    b"\x89HDF": "HDF5",
+    b"PAR1": "Parquet",
+}
+
+_EXTENSION = re.compile(r"(.+)\[([^\[\]]+)\]$")
+
+
+def quiet():
+    """A context in which no library can warn: what matters becomes a flag or an error."""
+    return warnings.catch_warnings(action="ignore")
+
+
+def split_extension(path):
+    """Take ``file.fits[SCI,1]`` apart.
+
+    Parameters
+    ----------
+    path : str or path-like
+        A file, perhaps with the number or name of a FITS extension.
+
+    Returns
+    -------
+    path : `~pathlib.Path`
+    extension : int, str, (str, int) or None
+    """
+    match = None if Path(path).exists() else _EXTENSION.match(str(path))
+    if match is None:
+        return Path(path), None
+    name, _, version = match[2].partition(",")
+    if name.strip().isdigit():
+        return Path(match[1]), int(name)
+    return Path(match[1]), (name.strip(), int(version)) if version.strip().isdigit() else name.strip()
+
+
+def sniff(path):
+    """The kind of a file by its first bytes: ``"fits"``, ``"npy"``, ..., or None.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or cannot be opened.
+    """
+    try:
+        with open(path, "rb") as file:
+            start = file.read(8)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+    return next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
+
+
+def celestial_wcs(header):
+    """The two-dimensional sky WCS of a header, or None."""
+    try:
+        with quiet():
+            wcs = WCS(header, naxis=2)
+    except Exception:  # a header may be wrong in any way; the pixels are still good
+        return None
+    return wcs if wcs.has_celestial else None
+
+
+def image_hdu(hdus, extension, path):
+    """The HDU of an open file that holds an image.
+
+    Parameters
+    ----------
+    hdus : `~astropy.io.fits.HDUList`
+    extension : int, str, tuple or None
+        Which one; the first with at least two axes by default.
+    path : path-like
+        For the message.
+
+    Returns
+    -------
+    HDU
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if extension is not None:
+        try:
+            hdu = hdus[extension]
+        except (KeyError, IndexError):
+            raise InputError(f"{path} has no extension {extension!r}") from None
+        if not hdu.is_image or hdu.header.get("NAXIS", 0) < 2:
+            raise InputError(f"{path}: extension {extension!r} is not an image")
+        return hdu
+    for hdu in hdus:
+        if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2:
+            return hdu
+    raise InputError(f"{path} has no image")
+
+
+def read_picture(path, axes="CHW"):
+    """Read an image file.
+
+    Parameters
+    ----------
+    path : str or path-like
+        FITS (also compressed, also ``file.fits[1]`` or ``file.fits[SCI]``), npy, JPEG or PNG.
+    axes : {"CHW", "HWC"}
+        Order of the axes of a three-dimensional array in FITS or npy.
+
+    Returns
+    -------
+    Picture
+        A colour JPEG or PNG has three bands and ``stretched=True``, a grey one has one band.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is not an image.
+    ShapeError
+        If the image has neither two nor three axes.
+    """
+    path, extension = split_extension(path)
+    kind = sniff(path)
+    reader = _READERS.get(kind)
+    if reader is None:
+        raise InputError(f"{path}: {kind or 'this'} is not an image file (FITS, npy, JPEG or PNG)")
+    try:
+        with quiet():
+            return reader(path, extension, axes)
+    except InputError as error:
+        raise type(error)(f"{path}: {error}") from None
+    except Exception as error:  # a damaged file fails in as many ways as there are libraries
+        raise InputError(f"{path}: {error}") from error
+
+
+def _read_fits(path, extension, axes):
+    with fits.open(path, memmap=False) as hdus:
+        hdu = image_hdu(hdus, extension, path.name)
+        values, header = hdu.data, hdu.header
+    if values is None or values.size == 0:
+        raise ShapeError("the image has no pixels")
+    while values.ndim > 3 and values.shape[0] == 1:
+        values = values[0]
+    return Picture(
+        data=to_float32(cube(values, axes)),
+        unit=_unit(header.get("BUNIT")),
+        wcs=celestial_wcs(header),
+        header=header,
+        eight_bit=values.dtype == np.uint8,
+    )
+
+
+def _unit(text):
+    if not isinstance(text, str) or not text.strip():
+        return None
+    return u.Unit(text, parse_strict="silent")
+
+
+def _read_npy(path, extension, axes):
+    values = np.load(path, allow_pickle=False)
+    return Picture(data=to_float32(cube(values, axes)), eight_bit=values.dtype == np.uint8)
+
+
+def _read_colour(path, extension, axes):
+    with Image.open(path) as image:
+        grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith(("I", "F"))
+        if not grey:
+            image = image.convert("RGB")
+        elif image.mode in ("1", "LA", "La"):
+            image = image.convert("L")
+        values = np.asarray(image)
+    if grey:
+        return Picture(data=to_float32(values[None]), eight_bit=values.dtype == np.uint8)
+    return Picture(data=to_float32(np.moveaxis(values, -1, 0)), stretched=True, eight_bit=True)
+
+
+_READERS = {"fits": _read_fits, "npy": _read_npy, "colour picture": _read_colour}

@@ -1,0 +1,294 @@
+"""`open_cutouts`: whatever the caller holds becomes chunks of `Cutouts`."""
+
+import warnings
+
+import astropy.units as u
+import numpy as np
+from astropy.wcs.utils import proj_plane_pixel_scales
+
+from galmerge_da.exceptions import InputError, InputWarning
+from galmerge_da.flags import Flag
+from galmerge_da.io.cutouts import Cutouts
+from galmerge_da.io.datasets import Held, hold
+from galmerge_da.io.facts import Facts, check_bands, column_of, gather_facts, radii, survey_of
+from galmerge_da.io.pictures import check_axes, untensor
+from galmerge_da.io.pixels import ArrayPixels, HeldPixels, RowPixels
+
+__all__ = ["FLAGS_DESCRIPTION", "CutoutSource", "open_cutouts"]
+
+#: Description of a column of our flags; a column that has it is taken up again.
+FLAGS_DESCRIPTION = "quality flags, see galmerge_da.decode_flags"
+
+#: Upper limit of the pixels in one chunk (512 MiB of float32).
+MOST_PIXELS = 2**27
+
+
+class CutoutSource:
+    """Cutouts that are read when they are iterated over, chunk by chunk.
+
+    Made by `open_cutouts`. It can be iterated over again and again.
+
+    Attributes
+    ----------
+    table : `~astropy.table.Table`
+        The columns without pixels, one row an image; a column ``row`` where there is no other.
+    bands : tuple of str, or None
+        Names of the bands.
+    n_bands : int
+        Number of bands.
+    stretched : bool
+        True for 8-bit colour pictures.
+    survey : str or None
+        Name of the survey, where one is known.
+    """
+
+    def __init__(self, pixels, facts, table, radius, flags, chunk_size):
+        self._pixels = pixels
+        self._facts = facts
+        self._radius, self._radius_in_pixels = radius
+        self._flags = flags
+        self._chunk_size = max(1, min(chunk_size, MOST_PIXELS // max(1, pixels.n_pixels)))
+        self._warned = False
+        self.table = table
+
+    def __len__(self):
+        return self._pixels.n_rows
+
+    def __repr__(self):
+        bands = ",".join(self.bands) if self.bands else "unnamed"
+        return f"<CutoutSource: {len(self)} rows, {self.n_bands} band(s) ({bands})>"
+
+    @property
+    def bands(self):
+        """Names of the bands, or None."""
+        return self._facts.bands
+
+    @property
+    def n_bands(self):
+        """Number of bands."""
+        return self._pixels.n_bands
+
+    @property
+    def stretched(self):
+        """True for 8-bit colour pictures."""
+        return self._facts.stretched
+
+    @property
+    def survey(self):
+        """Name of the survey, or None."""
+        return self._facts.survey
+
+    def __iter__(self):
+        """Yield `Cutouts` of consecutive rows."""
+        problems = []
+        for start in range(0, len(self), self._chunk_size):
+            yield self._chunk(start, min(start + self._chunk_size, len(self)), problems)
+        self._warn(problems)
+
+    def read(self):
+        """All rows at once.
+
+        Returns
+        -------
+        Cutouts
+        """
+        problems = []
+        cutouts = self._chunk(0, len(self), problems)
+        self._warn(problems)
+        return cutouts
+
+    def _chunk(self, start, stop, problems):
+        block = self._pixels.read(start, stop)
+        problems.extend(block.problems)
+        rows = slice(start, stop)
+        scale = self._facts.pixel_scale
+        if scale is None and block.wcs is not None:
+            scale = _wcs_scales(block.wcs)
+        elif scale is not None and scale.ndim:
+            scale = scale[rows]
+        fwhm = self._facts.psf_fwhm
+        return Cutouts(
+            data=block.data,
+            row=np.arange(start, stop, dtype=np.int64),
+            table=self.table[rows],
+            flags=(block.flags | self._flags[rows]).astype(np.int32),
+            bands=self.bands,
+            mask=block.mask,
+            weight=block.weight,
+            unit=self._pixels.unit,
+            pixel_scale=scale,
+            psf_fwhm=fwhm[rows] if fwhm is not None and fwhm.ndim == 2 else fwhm,
+            radius=self._radius_pixels(rows, scale),
+            radii_per_pixel=self._facts.radii_per_pixel,
+            stretched=self.stretched,
+            wcs=block.wcs,
+        )
+
+    def _radius_pixels(self, rows, scale):
+        if self._radius is None or self._radius_in_pixels:
+            return None if self._radius is None else self._radius[rows]
+        if scale is None:  # only a chunk without any readable image
+            return np.full_like(self._radius[rows], np.nan)
+        return self._radius[rows] / scale.to_value(u.arcsec)
+
+    def _warn(self, problems):
+        if not problems or self._warned:
+            return
+        self._warned = True
+        row, error = problems[0]
+        warnings.warn(
+            f"{len(problems)} of {len(self)} images could not be used and are flagged; the first, row {row}: {error}",
+            InputWarning,
+            stacklevel=3,
+        )
+
+
+def _wcs_scales(wcs):
+    """Angle per pixel of each WCS, NaN where there is none."""
+    scales = np.full(len(wcs), np.nan)
+    for index, each in enumerate(wcs):
+        if each is not None and getattr(each, "has_celestial", False):
+            scales[index] = np.mean(proj_plane_pixel_scales(each.celestial)) * 3600
+    return scales * u.arcsec
+
+
+def open_cutouts(
+    source,
+    *,
+    image="image",
+    bands=None,
+    axes="CHW",
+    survey=None,
+    pixel_scale=None,
+    psf_fwhm=None,
+    mask=None,
+    radius=None,
+    chunk_size=1024,
+):
+    """Open cutouts in any form that a user holds them.
+
+    Parameters
+    ----------
+    source : object
+        One of
+
+        - a `~astropy.table.Table` with a column of images ``(H, W)``,
+          ``(C, H, W)`` or, with ``axes="HWC"``, ``(H, W, C)`` in every row; a
+          Quantity or masked column too; with one 2-d column a band;
+        - a Table with a column of paths, or one a band: FITS (compressed too,
+          and ``file.fits[SCI]``), npy, JPEG or PNG. Relative paths start from
+          the working directory;
+        - a Table with a column of `~astropy.nddata.NDData`,
+          `~astropy.nddata.CCDData` or `~astropy.nddata.Cutout2D`;
+        - an array or tensor ``(N, H, W)``, ``(N, C, H, W)`` or ``(N, H, W, C)``;
+        - a list of images of any size, of NDData, or of paths;
+        - the path of a FITS table with a column of images or paths; of a FITS
+          image ``(N, C, H, W)`` with labels in its first extension; of
+          ``X.npy`` with labels in ``y.npy``; of a CSV or ECSV table with a
+          column of paths, relative to its folder; or of a single image;
+        - `Cutouts`, or what this function returned.
+    image : str or list of str, optional
+        Column of the images, or one column a band.
+    bands : tuple of str, optional
+        Names of the bands in order. They win over anything a header says.
+    axes : {"CHW", "HWC"}, optional
+        Order of the axes of an image with bands.
+    survey : str or `~galmerge_da.specs.SurveySpec`, optional
+        Gives bands, pixel scale, PSF, and what 8-bit pixels mean, unless said otherwise.
+    pixel_scale : `~astropy.units.Quantity` or str, optional
+        Angle per pixel, one for all or one a row, or the column that has it.
+        Without it, it is taken from the data set, the WCS of the images or the survey.
+    psf_fwhm : `~astropy.units.Quantity` or str, optional
+        Angle: one for all, one a band, one a row (or the column that has it), or ``(N, C)``.
+    mask : str, list of str or array_like of bool, optional
+        True where a pixel must not be used: a column or one a band, or an
+        array ``(N, H, W)`` or like the images.
+    radius : str, `~astropy.units.Quantity`, array_like or float, optional
+        Petrosian radius: a column, or one value for all or one a row. Pixels,
+        or an angle where the pixel scale is known.
+    chunk_size : int, optional
+        Most rows in one chunk; fewer where images are large.
+
+    Returns
+    -------
+    CutoutSource
+
+    Raises
+    ------
+    InputError
+        If the source is of no known kind or there are no images in it, a
+        column is missing, the number of bands is wrong, a scale has no unit, or
+        an angular radius comes without a pixel scale. A bad row is never an
+        error: it is flagged, and a warning at the end of the first pass tells
+        what is wrong with the first one.
+    """
+    check_axes(axes)
+    bands = check_bands(bands)
+    survey = survey_of(survey)
+    if isinstance(chunk_size, bool) or not isinstance(chunk_size, (int, np.integer)) or chunk_size < 1:
+        raise InputError(f"chunk_size must be a positive integer, got {chunk_size!r}")
+    if isinstance(source, CutoutSource):
+        source = source.read()
+    names = bands or (survey and survey.bands)
+    if isinstance(source, Cutouts):
+        held, pixels = Held([], source.table), HeldPixels(source)
+    else:
+        held = hold(source, image)
+        pixels = _make_pixels(held, axes, mask, names and len(names))
+    facts = gather_facts(
+        pixels, held.table, held.meta, bands=bands, survey=survey, pixel_scale=pixel_scale, psf_fwhm=psf_fwhm
+    )
+    if isinstance(source, Cutouts):
+        facts = _inherit(source, facts)
+        radius = source.radius if radius is None else radius
+    radius = radii(radius, held.table, pixels.n_rows)
+    if radius[0] is not None and not radius[1] and facts.pixel_scale is None and not pixels.has_wcs and pixels.n_rows:
+        raise InputError("radius is an angle: give pixel_scale too, or radius in pixels")
+    table, flags = _take_flags(held.table, pixels.n_rows)
+    return CutoutSource(pixels, facts, table, radius, flags, chunk_size)
+
+
+def _inherit(cutouts, facts):
+    """What the call does not say, from the `Cutouts` that were passed."""
+    kept = {name: getattr(facts, name) for name in facts.__dataclass_fields__}
+    for name in ("bands", "pixel_scale", "psf_fwhm", "radii_per_pixel"):
+        if kept[name] is None:
+            kept[name] = getattr(cutouts, name)
+    return Facts(**kept)
+
+
+def _make_pixels(held, axes, mask, n_bands):
+    masks = _masks(held, mask)
+    arrays = [getattr(column, "dtype", None) is not None and np.ndim(column) > 1 for column in held.columns]
+    if all(arrays) and all(column.dtype.kind != "O" for column in held.columns):
+        return ArrayPixels(held.columns, axes, masks)
+    return RowPixels(held.columns, axes, held.folder, masks, n_bands)
+
+
+def _masks(held, mask):
+    """The caller's masks as a list of columns, or None."""
+    if mask is None:
+        return None
+    names = [mask] if isinstance(mask, str) else mask
+    if isinstance(names, (list, tuple)) and names and all(isinstance(name, str) for name in names):
+        if held.full is None:
+            raise InputError(f"mask={mask!r} names a column, but the cutouts did not come in a table")
+        masks = [column_of(held.full, name, "the mask") for name in names]
+    else:
+        masks = [untensor(mask)]
+    if len(masks) not in (1, len(held.columns)):
+        raise InputError(f"there are {len(held.columns)} columns of images and {len(masks)} of masks")
+    return masks
+
+
+def _take_flags(table, n_rows):
+    """Split our own column of flags off a table."""
+    if "flags" not in table.colnames or table["flags"].info.description != FLAGS_DESCRIPTION:
+        return table, np.zeros(n_rows, dtype=np.int32)
+    column = np.ma.filled(table["flags"], 0)
+    known = sum(flag.value for flag in Flag)
+    if column.dtype.kind not in "iu" or column.ndim != 1 or np.any((column < 0) | (column & ~known)):
+        return table, np.zeros(n_rows, dtype=np.int32)
+    table = table.copy()
+    table.remove_column("flags")
+    return table, np.asarray(column, dtype=np.int32)
