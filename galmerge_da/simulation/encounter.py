@@ -183,7 +183,7 @@ def snapshot_times(rng, orbit):
     approach = orbit.times[close[0]] if len(close) else orbit.first
     return {
         "approach": approach,
-        "first passage": min(orbit.first + rng.uniform(0.5, 6.0), orbit.apocentre),
+        "first passage": orbit.first + rng.uniform(0.08, 1.0) * min(6.0, 0.5 * (orbit.apocentre - orbit.first)),
         "apocentre": rng.uniform(0.5 * (orbit.first + orbit.apocentre), 0.5 * (orbit.apocentre + orbit.second)),
         "coalescence": rng.uniform(orbit.second - 1.0, orbit.coalescence + 1.5),
         "post-merger": orbit.coalescence + rng.uniform(2.0, 15.0),

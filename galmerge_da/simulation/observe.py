@@ -47,7 +47,7 @@ class Observation:
     pixel_scale : float
         Of the frame, in arcsec.
     magnitude : float
-        Of the primary galaxy in the middle band, as drawn.
+        Of the galaxy and its partner together in the middle band, as drawn.
     """
 
     image: np.ndarray
@@ -79,7 +79,8 @@ def observe(scene, survey, rng):
     bright, faint = survey.magnitude.value
     magnitude = (bright + faint) / 2 + (faint - bright) / 2 * 0.6 * (rng.normal() - deviate)
     magnitude = float(np.clip(magnitude, bright - 0.5, faint + 0.5))
-    flux = 10 ** (0.4 * (survey.zero_point.value - magnitude)) / listed.luminosity
+    total = sum(body.galaxy.luminosity for body in scene.bodies)
+    flux = 10 ** (0.4 * (survey.zero_point.value - magnitude)) / total
     n_pixels = int(np.clip(np.ceil(1.5 * FRAME_RADII * expected), 64, 300))
     seeing = np.exp(_SEEING_SCATTER * rng.normal()) if survey.depth is not None else 1.0
     image = render(scene, survey, n_pixels=n_pixels, scale=scale, flux=flux, seeing=seeing)
