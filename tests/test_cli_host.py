@@ -127,15 +127,17 @@ def test_a_warning_is_one_line(failing):
 
 def test_check_output(tmp_path):
     path = tmp_path / "out.fits"
-    check_output(path, overwrite=False)
+    check_output(path, False, (".fits",))
     path.touch()
-    check_output(path, overwrite=True)
+    check_output(path, True, (".fits",))
     with pytest.raises(InputError, match="exists; give --overwrite"):
-        check_output(path, overwrite=False)
+        check_output(path, False, (".fits",))
     with pytest.raises(InputError, match="does not exist"):
-        check_output(tmp_path / "absent" / "out.fits", overwrite=False)
+        check_output(tmp_path / "absent" / "out.fits", False, (".fits",))
     with pytest.raises(InputError, match="is a folder"):
-        check_output(tmp_path, overwrite=True)
+        check_output(tmp_path, True, (".fits",))
+    with pytest.raises(InputError, match="must end in .ecsv, .vot"):
+        check_output(path, True, (".ecsv", ".vot"))
 
 
 def test_plugins_lists_kind_name_version_and_distribution():

@@ -60,7 +60,7 @@ def print_version(ctx, param, value):
         ctx.exit()
 
 
-def check_output(path, overwrite):
+def check_output(path, overwrite, suffixes):
     """Refuse an output file before any work is done for it.
 
     Parameters
@@ -69,17 +69,22 @@ def check_output(path, overwrite):
         Where the command will write.
     overwrite : bool
         Whether a file that exists may be replaced.
+    suffixes : tuple of str
+        Endings that say what the file will be.
 
     Raises
     ------
     InputError
-        If the file exists and may not be replaced, or its folder does not exist.
+        If the file exists and may not be replaced, its folder does not exist,
+        or its name ends otherwise.
     """
     from galmerge_da.exceptions import InputError
 
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path} is a folder; the output must be a file")
+    if path.suffix.lower() not in suffixes:
+        raise InputError(f"{path}: the output must end in {', '.join(suffixes)}")
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists; give --overwrite to replace it")
     if not path.parent.is_dir():

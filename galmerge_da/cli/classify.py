@@ -27,30 +27,30 @@ def _split_bands(ctx, param, value):
 @click.option("--device", show_default="the best there is", help="cpu, cuda or mps.")
 @click.option("--catalog", type=click.Path(path_type=Path), help="Catalogue of positions to cut out of --mosaic.")
 @click.option("--mosaic", multiple=True, help="FITS cube, or BAND=FILE once per band.")
-@click.option("--size", type=click.IntRange(min=1), default=75, help="Pixels across of what is cut out of a mosaic.")
+@click.option("--size", type=click.IntRange(min=1), default=151, help="Side of what is cut out of a mosaic, in pixels.")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar.")
 def classify(cutouts, output, catalog, mosaic, size, bands, image, pixel_scale, overwrite, **options):
     """Give every galaxy of CUTOUTS the probability that it is merging.
 
-    CUTOUTS is a data set of images (FITS, HDF5, Parquet, .npy), or a CSV or
-    ECSV table with a column of image paths. With --catalog and --mosaic the
-    cutouts are made first.
+    CUTOUTS is a data set of images (FITS or X.npy), a CSV or ECSV table with
+    a column of image paths, or one image. With --catalog and --mosaic the
+    cutouts are made first. OUTPUT ends in .fits, .ecsv or .vot.
     """
     if (cutouts is None) == (catalog is None):
         raise click.UsageError("give either CUTOUTS, or --catalog with --mosaic.")
     if (catalog is None) != (not mosaic):
         raise click.UsageError("--catalog and --mosaic go together.")
-    check_output(output, overwrite)
+    check_output(output, overwrite, (".fits", ".fit", ".ecsv", ".vot", ".xml"))
     import astropy.units as u
 
     from galmerge_da.inference import classify as run
-    from galmerge_da.io import extract_cutouts, write_catalog
+    from galmerge_da.io import extract_cutouts, read_catalog, write_catalog
 
     if pixel_scale is not None:
         options["pixel_scale"] = pixel_scale * u.arcsec
     if catalog is not None:
-        cutouts = extract_cutouts(catalog, _parse_mosaic(mosaic), size, bands=bands)
+        cutouts = extract_cutouts(read_catalog(catalog), _parse_mosaic(mosaic), size, bands=bands)
     else:
         options["bands"] = bands
     columns = tuple(image.split(","))

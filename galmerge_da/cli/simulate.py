@@ -19,7 +19,7 @@ __all__ = ["simulate"]
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar.")
 def simulate(survey, number, seed, jobs, output, overwrite, progress):
     """Simulate galaxies, half of them merging, as a survey sees them."""
-    check_output(output, overwrite)
+    check_output(output, overwrite, (".fits", ".fit"))
     from galmerge_da.io import save_cutouts
     from galmerge_da.simulation import simulate as run
 

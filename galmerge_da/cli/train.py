@@ -43,7 +43,7 @@ def train(source, target, recipe, adapt, backbone, seed, init, device, output, o
     """
     if source is None and recipe is None:
         raise click.UsageError("give SOURCE, or --recipe with what to simulate.")
-    check_output(output, overwrite)
+    check_output(output, overwrite, (".safetensors",))
     from galmerge_da.experiments import run_recipe
 
     given = {"adapt": dict(adapt) or None, "backbone": backbone, "seed": seed, "init": init, "device": device}
