@@ -17,7 +17,6 @@ version = release = galmerge_da.__version__
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax", "numpydoc"]
 exclude_patterns = ["_build", "_generated"]
 html_theme = "alabaster"
-html_static_path = ["_static"]
 html_theme_options = {"description": "Merging galaxies in surveys that have no labels", "fixed_sidebar": True}
 autosummary_generate = True
 autodoc_typehints = "none"

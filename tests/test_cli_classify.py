@@ -1,0 +1,192 @@
+"""``galmerge classify``, with a small network that was never trained."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.table import Table
+from astropy.wcs import WCS
+from click.testing import CliRunner
+
+from galmerge_da import Flag
+from galmerge_da.cli import main
+from galmerge_da.inference import MergerClassifier
+from galmerge_da.io import read_catalog, save_cutouts
+from galmerge_da.models import build_network
+from galmerge_da.preprocessing import PreprocessingRecipe
+from galmerge_da.simulation import simulate
+
+SHARED = Path(__file__).parents[1].parent / "shared"
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["classify", *(str(argument) for argument in arguments)])
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    network = build_network(in_channels=3, image_size=75)
+    MergerClassifier(network.eval(), PreprocessingRecipe(bands=("g", "r", "z"))).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def galaxies():
+    table = simulate(6, "decals", seed=1, n_jobs=1)
+    table["image"][2] = np.nan
+    return table
+
+
+@pytest.fixture
+def cutouts(galaxies, tmp_path):
+    path = tmp_path / "cutouts.fits"
+    save_cutouts(galaxies, path)
+    return path
+
+
+def test_a_data_set_becomes_a_catalogue(cutouts, galaxies, model, tmp_path):
+    path = tmp_path / "mergers.fits"
+    done = run(cutouts, "-o", path, "--model", model, "--no-progress")
+    assert done.exit_code == 0, done.stderr
+    catalogue = read_catalog(path)
+    expected = MergerClassifier.load(model).classify(galaxies)
+    assert list(catalogue["id"]) == list(galaxies["id"])
+    np.testing.assert_allclose(np.asarray(catalogue["merger_prob"]), np.asarray(expected["merger_prob"].filled(np.nan)))
+    np.testing.assert_array_equal(catalogue["flags"], expected["flags"])
+    assert catalogue["flags"][2] & Flag.NOT_CLASSIFIED
+
+
+def test_the_last_line_counts_rows_flags_and_mergers(cutouts, model, tmp_path):
+    path = tmp_path / "mergers.ecsv"
+    done = run(cutouts, "-o", path, "--model", model, "--threshold", 0, "--no-progress")
+    assert done.stdout.startswith(f"{path}: 6 rows, 5 classified, 5 with merger_prob of at least 0; flags: BLANK 1")
+    assert done.stdout.count("\n") == 1
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".fit", ".ecsv", ".vot", ".xml"])
+def test_every_ending_that_is_let_through_can_be_written(cutouts, model, tmp_path, suffix):
+    path = tmp_path / f"mergers{suffix}"
+    done = run(cutouts, "-o", path, "--model", model, "--no-progress")
+    assert done.exit_code == 0, done.stderr
+    assert len(read_catalog(path)) == 6
+
+
+def test_paths_in_a_csv_start_from_its_folder(galaxies, model, tmp_path):
+    for i, image in enumerate(galaxies["image"]):
+        np.save(tmp_path / f"{i}.npy", image)
+    (tmp_path / "list.csv").write_text("name,file\n" + "".join(f"g{i},{i}.npy\n" for i in range(5, -1, -1)))
+    path = tmp_path / "mergers.fits"
+    done = run(tmp_path / "list.csv", "--image", "file", "--bands", "g,r,z", "-o", path, "--model", model)
+    assert done.exit_code == 0, done.stderr
+    catalogue = read_catalog(path)
+    assert list(catalogue["name"]) == ["g5", "g4", "g3", "g2", "g1", "g0"]
+    assert catalogue["flags"][3] & Flag.NOT_CLASSIFIED
+
+
+def test_one_column_per_band(galaxies, model, tmp_path):
+    table = galaxies.copy()
+    for i, band in enumerate("grz"):
+        table[band] = galaxies["image"][:, i]
+    table.remove_column("image")
+    save_cutouts(table, tmp_path / "bands.fits")
+    path = tmp_path / "mergers.fits"
+    done = run(tmp_path / "bands.fits", "--image", "g,r,z", "-o", path, "--model", model, "--no-progress")
+    assert done.exit_code == 0, done.stderr
+    expected = MergerClassifier.load(model).classify(galaxies)
+    np.testing.assert_allclose(read_catalog(path)["merger_prob"][:2], expected["merger_prob"][:2], rtol=1e-5)
+
+
+@pytest.fixture
+def mosaic(galaxies, tmp_path):
+    """A field of two galaxies, with its catalogue: one in the middle of each half, one beyond the edge."""
+    image = np.concatenate([galaxies["image"][0], galaxies["image"][1]], axis=2)
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = "RA---TAN", "DEC--TAN"
+    wcs.wcs.cdelt = -0.262 / 3600, 0.262 / 3600
+    wcs.wcs.crpix, wcs.wcs.crval = (75, 37), (150, 2)
+    header = wcs.to_header()
+    fits.writeto(tmp_path / "cube.fits", image, header)
+    for i, band in enumerate("grz"):
+        fits.writeto(tmp_path / f"{band}.fits", image[i], header)
+    (tmp_path / "catalog.csv").write_text("id,x,y\na,37,37\nb,112,37\nc,500,37\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["--mosaic", "cube.fits", "--bands", "g,r,z"], [f"--mosaic={band}={band}.fits" for band in "grz"]],
+    ids=["cube", "bands"],
+)
+def test_a_mosaic_and_a_catalogue(mosaic, galaxies, model, monkeypatch, arguments):
+    monkeypatch.chdir(mosaic)
+    done = run("--catalog", "catalog.csv", *arguments, "--size", 75, "-o", "mergers.fits", "--model", model)
+    assert done.exit_code == 0, done.stderr
+    catalogue = read_catalog("mergers.fits")
+    assert list(catalogue["id"]) == ["a", "b", "c"]
+    assert list((catalogue["flags"] & Flag.NOT_CLASSIFIED) != 0) == [False, False, True]
+    assert catalogue["flags"][2] & Flag.OFF_EDGE
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["a.fits", "--catalog", "c.csv", "--mosaic", "m.fits"],
+        ["--catalog", "c.csv"],
+        ["a.fits", "--mosaic", "m.fits"],
+        ["--catalog", "c.csv", "--mosaic", "g.fits", "--mosaic", "r.fits"],
+        ["a.fits", "--threshold", "2"],
+        ["a.fits", "--pixel-scale", "0"],
+    ],
+)
+def test_wrong_usage(arguments, tmp_path):
+    done = run(*arguments, "-o", tmp_path / "mergers.fits")
+    assert done.exit_code == 2, done.output
+
+
+def test_a_catalogue_that_exists_is_kept(cutouts, model, tmp_path):
+    path = tmp_path / "mergers.fits"
+    path.write_text("precious")
+    done = run(cutouts, "-o", path, "--model", model)
+    assert done.exit_code == 1
+    assert "exists; give --overwrite" in done.stderr
+    assert path.read_text() == "precious"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["absent.fits"], "absent.fits"),
+        (["{cutouts}", "--image", "picture"], "picture"),
+        (["{cutouts}", "--bands", "g,r"], "2"),
+        (["{cutouts}", "--survey", "decal"], "did you mean 'decals'"),
+        (["{cutouts}", "--model", "absent.safetensors"], "absent.safetensors"),
+        (["{cutouts}", "--model", "{cutouts}"], "cutouts.fits"),
+    ],
+)
+def test_a_bad_call_is_one_line(cutouts, model, tmp_path, arguments, message):
+    arguments = [argument.format(cutouts=cutouts) for argument in arguments]
+    default = [] if "--model" in arguments else ["--model", model]
+    done = run(*arguments, *default, "-o", tmp_path / "mergers.fits")
+    assert done.exit_code == 1, done.output
+    assert message in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("Error: ")
+    assert not (tmp_path / "mergers.fits").exists()
+
+
+@pytest.mark.filterwarnings("default")
+def test_the_field_of_arp_178(model, tmp_path):
+    folder = SHARED / "data" / "decals_field"
+    if not folder.is_dir():
+        pytest.skip("the shared field around NGC 5614 is not here")
+    path = tmp_path / "mergers.fits"
+    done = run(
+        "--catalog", folder / "catalog_sep.csv", "--mosaic", folder / "temp_extended.fits", "--bands", "g,r,z",
+        "--size", 75, "-o", path, "--model", model, "--no-progress",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.stderr
+    catalogue = read_catalog(path)
+    assert len(catalogue) == len(Table.read(folder / "catalog_sep.csv"))
+    assert np.any(catalogue["flags"] & Flag.OFF_EDGE)
