@@ -1,0 +1,7 @@
+"""The networks: an entrance that prepares frames, a backbone that makes features, a head that tells classes apart."""
+
+from galmerge_da.models.device import autocast, choose_device
+from galmerge_da.models.entrance import Entrance, EntranceConfig
+from galmerge_da.models.network import Network, build_network
+
+__all__ = ["Entrance", "EntranceConfig", "Network", "autocast", "build_network", "choose_device"]

@@ -1,0 +1,64 @@
+"""Where a network runs, and in which precision."""
+
+from contextlib import nullcontext
+
+import torch
+
+from galmerge_da.exceptions import ConfigError
+
+__all__ = ["autocast", "choose_device"]
+
+
+def choose_device(device=None):
+    """Check a device, or take the best there is.
+
+    Parameters
+    ----------
+    device : str or `~torch.device`, optional
+        By default a CUDA GPU, else Apple's ``mps``, else the CPU.
+
+    Returns
+    -------
+    `~torch.device`
+
+    Raises
+    ------
+    ConfigError
+        If torch knows no such device, or this machine does not have it.
+    """
+    if device is None:
+        device = next((kind for kind in ("cuda", "mps") if _count(kind)), "cpu")
+    try:
+        device = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise ConfigError(f"device must be 'cpu', 'cuda', 'cuda:<number>' or 'mps', got {device!r}") from None
+    if device.type not in ("cpu", "cuda", "mps"):
+        raise ConfigError(f"device must be 'cpu', 'cuda', 'cuda:<number>' or 'mps', got {str(device)!r}")
+    count = _count(device.type)
+    if (device.index or 0) >= count:
+        have = f"{count} of this kind" if count else "none of this kind"
+        raise ConfigError(f"device {str(device)!r} is not available: torch sees {have} on this machine")
+    return device
+
+
+def autocast(device):
+    """The precision to compute in on a device: bfloat16 on CUDA, as it is elsewhere.
+
+    Parameters
+    ----------
+    device : `~torch.device`
+
+    Returns
+    -------
+    context manager
+    """
+    if device.type == "cuda":
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+    return nullcontext()
+
+
+def _count(kind):
+    """How many devices of a kind this machine has."""
+    if kind == "cuda":
+        return torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return int(torch.backends.mps.is_available()) if kind == "mps" else 1

@@ -1,0 +1,192 @@
+"""From linear frames to what a backbone sees: flux scale, stretch, derived channels, normalisation.
+
+Nothing here is trained. The statistics are fitted once on the training split
+and travel with the weights, so that training on augmented frames and
+inference on clean ones go through the same code.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from galmerge_da.exceptions import ConfigError, InputError
+
+__all__ = ["Entrance", "EntranceConfig"]
+
+#: Fraction of a frame's pixels that decide its flux scale.
+_BRIGHTEST = 0.01
+
+#: Twice the centre shift, in pixels, nearest first: rotating about a centre that
+#: is d/2 away from the frame's equals flipping both axes, then rolling by d.
+_ROLLS = sorted(((dy, dx) for dy in range(-2, 3) for dx in range(-2, 3)), key=lambda roll: roll[0] ** 2 + roll[1] ** 2)
+
+#: Images that are prepared at once while fitting.
+_CHUNK = 64
+
+
+@dataclass(frozen=True)
+class EntranceConfig:
+    """Options of the entrance.
+
+    Parameters
+    ----------
+    stretch : {"asinh", "none"}, optional
+        ``asinh(x / softening) / asinh(1 / softening)``, or the flux as it is.
+    softening : float, optional
+        Flux where the stretch turns from linear to logarithmic, in units of the
+        flux scale.
+    flux_scale : {"peak", "none"}, optional
+        What a frame is divided by: the mean of the brightest 1 % of the pixels
+        of its mean over bands, or nothing.
+    rotation_residual : bool, optional
+        Whether the network also sees, as a last channel, the absolute difference
+        of the stretched band mean and its rotation by 180 degrees; about the
+        centre, among those within 1 pixel in steps of half a pixel, where that
+        difference is smallest.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown or the softening is not positive.
+    """
+
+    stretch: str = "asinh"
+    softening: float = 0.05
+    flux_scale: str = "peak"
+    rotation_residual: bool = False
+
+    def __post_init__(self):
+        for name, known in (("stretch", ("asinh", "none")), ("flux_scale", ("peak", "none"))):
+            if getattr(self, name) not in known:
+                raise ConfigError(f"entrance: {name} must be one of {known}, got {getattr(self, name)!r}")
+        number = isinstance(self.softening, int | float) and not isinstance(self.softening, bool)
+        if not number or not 0 < self.softening < float("inf"):
+            raise ConfigError(f"entrance: softening must be a positive number, got {self.softening!r}")
+        if not isinstance(self.rotation_residual, bool):
+            raise ConfigError(f"entrance: rotation_residual must be true or false, got {self.rotation_residual!r}")
+
+
+class Entrance(nn.Module):
+    """Scale, stretch, derive and normalise frames.
+
+    Parameters
+    ----------
+    config : EntranceConfig
+    in_channels : int
+        Bands of the frames.
+
+    Attributes
+    ----------
+    out_channels : int
+        Channels that a backbone gets: the bands, then the derived channels.
+    mean, std : `~torch.Tensor`, shape (out_channels,)
+        Buffers that `fit` sets; 0 and 1 before.
+    """
+
+    def __init__(self, config, in_channels):
+        super().__init__()
+        self.config = config
+        self.in_channels = in_channels
+        self.out_channels = in_channels + config.rotation_residual
+        self.register_buffer("mean", torch.zeros(self.out_channels))
+        self.register_buffer("std", torch.ones(self.out_channels))
+
+    def forward(self, images):
+        """Prepare frames.
+
+        Parameters
+        ----------
+        images : `~torch.Tensor`, shape (N, C, H, W)
+            Linear frames of any real type.
+
+        Returns
+        -------
+        `~torch.Tensor`, shape (N, out_channels, H, W)
+
+        Raises
+        ------
+        InputError
+            If the shape is another.
+        """
+        channels = self._channels(images)
+        return (channels - self.mean[:, None, None]) / self.std[:, None, None]
+
+    @torch.no_grad()
+    def fit(self, images):
+        """Set the statistics from the frames of the training split.
+
+        Parameters
+        ----------
+        images : `~numpy.ndarray` or `~torch.Tensor`, shape (N, C, H, W)
+            Linear frames.
+
+        Returns
+        -------
+        Entrance
+            Itself.
+
+        Raises
+        ------
+        InputError
+            If there is no frame, the shape is wrong, or a pixel is not finite.
+        """
+        if len(images) == 0:
+            raise InputError("the entrance cannot be fitted on no images")
+        total = torch.zeros(2, self.out_channels, dtype=torch.float64)
+        for start in range(0, len(images), _CHUNK):
+            part = torch.as_tensor(images[start : start + _CHUNK]).to(self.mean.device)
+            channels = self._channels(part)
+            means = channels.mean((2, 3), dtype=torch.float64)
+            squares = channels.square().mean((2, 3), dtype=torch.float64)
+            if not bool(torch.isfinite(squares).all()):
+                row = start + int(torch.nonzero(~torch.isfinite(squares).all(1))[0])
+                raise InputError(f"the entrance cannot be fitted: image {row} has pixels that are not finite")
+            total += torch.stack([means.sum(0), squares.sum(0)]).cpu()
+        mean, square = total / len(images)
+        std = (square - mean.square()).clamp_min(0).sqrt()
+        std = torch.where(std > 1e-6 * mean.abs(), std, torch.ones_like(std))
+        self.mean.copy_(mean)
+        self.std.copy_(std)
+        return self
+
+    def _channels(self, images):
+        """Scaled, stretched and derived channels, not normalised yet."""
+        if images.ndim != 4 or images.shape[1] != self.in_channels:
+            raise InputError(f"frames must have shape (N, {self.in_channels}, H, W), got {tuple(images.shape)}")
+        images = images.to(self.mean.dtype)
+        if self.config.flux_scale == "peak":
+            images = images / _peak(images)[:, None, None, None]
+        if self.config.stretch == "asinh":
+            images = _asinh(images / self.config.softening) / float(np.arcsinh(1 / self.config.softening))
+        if self.config.rotation_residual:
+            images = torch.cat([images, _rotation_residual(images.mean(1))[:, None]], dim=1)
+        return images
+
+
+def _peak(images):
+    """Flux scale of frames (N, C, H, W), shape (N,); 1 where nothing is positive."""
+    brightness = images.mean(1).flatten(1)
+    brightest = brightness.topk(max(1, int(_BRIGHTEST * brightness.shape[1])), dim=1).values
+    scale = brightest.clamp_min(0).mean(1)
+    return torch.where(scale > torch.finfo(scale.dtype).tiny, scale, torch.ones_like(scale))
+
+
+def _asinh(values):
+    """asinh; numpy's is many times faster than torch's on the CPU."""
+    if values.device.type == "cpu" and not values.requires_grad:
+        return torch.from_numpy(np.arcsinh(values.numpy()))
+    return torch.asinh(values)
+
+
+def _rotation_residual(images):
+    """|image - its rotation by 180 degrees| about the best centre; shape (N, H, W) in and out."""
+    rotated = images.flip(1, 2)
+    sums = torch.stack([(images - rotated.roll(roll, (1, 2))).abs().sum((1, 2)) for roll in _ROLLS])
+    rolls = torch.tensor(_ROLLS, device=images.device)[sums.argmin(0)]
+    n_images, height, width = images.shape
+    rows = (torch.arange(height, device=images.device) - rolls[:, :1]) % height
+    columns = (torch.arange(width, device=images.device) - rolls[:, 1:]) % width
+    number = torch.arange(n_images, device=images.device)
+    return (images - rotated[number[:, None, None], rows[:, :, None], columns[:, None, :]]).abs()
