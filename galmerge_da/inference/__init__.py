@@ -1,0 +1,8 @@
+"""From cutouts to a catalogue: the classifier, its one-file format, and `classify`."""
+
+from galmerge_da.inference.api import classify
+from galmerge_da.inference.catalogue import catalogue_meta
+from galmerge_da.inference.classifier import MergerClassifier, default_model_path
+from galmerge_da.inference.predict import predict_logits
+
+__all__ = ["MergerClassifier", "catalogue_meta", "classify", "default_model_path", "predict_logits"]

@@ -1,0 +1,20 @@
+"""Training: the recipe, the splits, augmentation, and the only training loop."""
+
+from galmerge_da.training.api import Selected, TrainingResult, train
+from galmerge_da.training.augment import Augmentation, augment
+from galmerge_da.training.recipe import DataOptions, ModelOptions, Recipe, TrainingOptions, read_recipe
+from galmerge_da.training.splits import assign_splits
+
+__all__ = [
+    "Augmentation",
+    "DataOptions",
+    "ModelOptions",
+    "Recipe",
+    "Selected",
+    "TrainingOptions",
+    "TrainingResult",
+    "assign_splits",
+    "augment",
+    "read_recipe",
+    "train",
+]

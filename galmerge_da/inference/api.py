@@ -1,0 +1,147 @@
+"""`classify`: a table of cutouts in, a catalogue of merger probabilities out, a chunk at a time."""
+
+from functools import partial
+from itertools import islice
+
+import numpy as np
+from astropy.table import QTable
+from tqdm import tqdm
+
+from galmerge_da.flags import Flag
+from galmerge_da.inference.catalogue import build_catalogue, catalogue_meta
+from galmerge_da.inference.classifier import MergerClassifier, check_threshold, default_model_path
+from galmerge_da.inference.predict import limit_threads
+from galmerge_da.io import open_cutouts
+from galmerge_da.preprocessing import preprocess
+
+__all__ = ["classify"]
+
+#: Galaxies read at once, and chunks handed to a client at once.
+_CHUNK = 256
+_WINDOW = 32
+
+
+def classify(
+    cutouts,
+    model=None,
+    *,
+    image="image",
+    bands=None,
+    axes="CHW",
+    survey=None,
+    pixel_scale=None,
+    psf_fwhm=None,
+    mask=None,
+    radius=None,
+    threshold=None,
+    device=None,
+    n_threads=None,
+    client=None,
+    progress=False,
+):
+    """Give every galaxy of a table the probability that it is merging.
+
+    Parameters
+    ----------
+    cutouts : `~astropy.table.Table`, array, path, ...
+        One galaxy per row: whatever `galmerge_da.io.open_cutouts` reads.
+    model : None, path-like or `MergerClassifier`, optional
+        The model that ships with the package by default.
+    image : str or sequence of str, optional
+        Column of the images or of their paths, or one column per band.
+    bands : sequence of str, optional
+        Names of the bands, in the order of the images' band axis.
+    axes : str, optional
+        ``"CHW"`` or ``"HWC"``: the order of an image's axes.
+    survey : str or `~galmerge_da.plugins.SurveySpec`, optional
+        Where the images come from; gives bands and scales that are not given.
+    pixel_scale, psf_fwhm : `~astropy.units.Quantity` or str, optional
+        Angle, or the column that has it.
+    mask : str or array of bool, optional
+        True where a pixel must not be used.
+    radius : str, `~astropy.units.Quantity` or array, optional
+        Petrosian radius of each galaxy: pixels or an angle, or its column.
+        Without it the radius is measured.
+    threshold : float, optional
+        Probability from which a galaxy is taken as a merger; only written to
+        the header. The model's own by default.
+    device : str or `~torch.device`, optional
+        The best there is by default.
+    n_threads : int, optional
+        CPU threads of the network, in this process and during this call.
+    client : object with ``map``, optional
+        A `concurrent.futures.Executor`, or a client of dask: chunks are
+        classified there.
+    progress : bool, optional
+        Show a progress bar.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        Every column of the input except pixels, same rows, same order, and
+        ``merger_prob`` (calibrated), ``merger_prob_raw``, ``flags`` (bits of
+        `~galmerge_da.Flag`); with K classes ``prob_<class>`` and
+        ``prob_<class>_raw``. A `~astropy.table.QTable` where one was given. The
+        probability of a row that could not be classified is masked (NaN
+        underneath), and its flags say why. `catalogue_meta` lists the keys of
+        ``meta``.
+
+    Raises
+    ------
+    InputError
+        If the call does not fit the data: a missing column, a wrong number of bands.
+    ConfigError
+        If ``threshold``, ``n_threads``, ``survey`` or ``device`` is wrong.
+    ModelFileError
+        If ``model`` is not the path of a classifier.
+    FileNotFoundError
+        If there is no such model or data set.
+
+    Warns
+    -----
+    InputWarning
+        If a column had to be renamed, or bands were matched by their order.
+    """
+    if model is None:
+        model = default_model_path()
+    classifier = model if isinstance(model, MergerClassifier) else MergerClassifier.load(model)
+    threshold = classifier.threshold if threshold is None else check_threshold(threshold)
+    source = open_cutouts(
+        cutouts, image=image, bands=bands, axes=axes, survey=survey, pixel_scale=pixel_scale, psf_fwhm=psf_fwhm,
+        mask=mask, radius=radius, chunk_size=_CHUNK,
+    )  # fmt: skip
+    n_rows, n_classes = len(source), len(classifier.classes)
+    raw, calibrated = np.full((2, n_rows, n_classes), np.nan)
+    flags = np.zeros(n_rows, np.int32)
+    work = partial(_classify_chunk, classifier, device)
+    with limit_threads(n_threads), tqdm(total=n_rows, disable=not progress, desc="classify", unit="galaxy") as bar:
+        for rows, chunk_raw, chunk_calibrated, chunk_flags in _map(work, source, client):
+            raw[rows], calibrated[rows], flags[rows] = chunk_raw, chunk_calibrated, chunk_flags
+            bar.update(len(rows))
+    table = source.table
+    if isinstance(cutouts, QTable) and not isinstance(table, QTable):
+        table = QTable(table)
+    meta = catalogue_meta(classifier, threshold)
+    return build_catalogue(table, raw, calibrated, flags, classifier.classes, meta)
+
+
+def _classify_chunk(classifier, device, cutouts):
+    """Rows, raw and calibrated probabilities, and flags of one `Cutouts`."""
+    frames = preprocess(cutouts, classifier.preprocessing)
+    flags = frames.flags.astype(np.int32)
+    usable = np.flatnonzero((flags & Flag.NOT_CLASSIFIED) == 0)
+    raw, calibrated = np.full((2, len(flags), len(classifier.classes)), np.nan)
+    raw[usable], calibrated[usable] = classifier.predict(frames.data[usable], device=device)
+    flags[np.isnan(calibrated).any(axis=1)] |= Flag.NOT_CLASSIFIED
+    return cutouts.row, raw, calibrated, flags
+
+
+def _map(work, chunks, client):
+    """Results in order, of a plain loop or of a client that gets some chunks at a time."""
+    if client is None:
+        yield from map(work, chunks)
+        return
+    chunks = iter(chunks)
+    while window := list(islice(chunks, _WINDOW)):
+        results = client.map(work, window)
+        yield from client.gather(results) if hasattr(client, "gather") else results

@@ -1,0 +1,127 @@
+"""The catalogue that `classify` gives: columns, their descriptions and UCDs, and the header."""
+
+import warnings
+from datetime import UTC, datetime
+from importlib.metadata import version
+
+import numpy as np
+from astropy.table import Column, MaskedColumn
+
+from galmerge_da.exceptions import InputWarning
+from galmerge_da.io.source import FLAGS_DESCRIPTION
+
+__all__ = ["CITATION", "build_catalogue", "catalogue_meta"]
+
+CITATION = "Ciprijanovic et al. 2021, MNRAS 506, 677"
+_UCD = "stat.probability;src.morph.type"
+
+
+def build_catalogue(table, raw, calibrated, flags, classes, meta):
+    """The user's columns with the probabilities beside them.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`, N rows
+        The user's columns without pixels; not modified.
+    raw, calibrated : `~numpy.ndarray`, shape (N, K)
+        Probabilities; NaN where there are none.
+    flags : `~numpy.ndarray` of int32, shape (N,)
+        Quality of each row.
+    classes : sequence of str
+        Names of the K classes.
+    meta : dict
+        As `catalogue_meta` gives it; it wins over the table's own.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        Of the same class. Two classes give ``merger_prob`` and
+        ``merger_prob_raw``, more give ``prob_<class>`` and ``prob_<class>_raw``.
+
+    Warns
+    -----
+    InputWarning
+        If a column of the user has the name of a result; it is renamed ``<name>_in``.
+    """
+    columns = []
+    for k, label in [(1, "merger")] if len(classes) == 2 else enumerate(classes):
+        name = "merger_prob" if len(classes) == 2 else f"prob_{label}"
+        described = f"Probability of class {classes[k]}"
+        columns.append(_probability(name, calibrated[:, k], f"{described}, calibrated"))
+        columns.append(_probability(f"{name}_raw", raw[:, k], f"{described}, as the network gives it"))
+    columns.append(Column(flags, name="flags", description=FLAGS_DESCRIPTION, meta={"ucd": "meta.code.qual"}))
+
+    catalogue = table.copy()
+    for column in columns:
+        _make_room(catalogue, column.name)
+    catalogue.add_columns(columns)
+    catalogue.meta.update(meta)
+    return catalogue
+
+
+def catalogue_meta(classifier, threshold):
+    """The header of a catalogue: flat, keys of at most eight characters, plain ASCII.
+
+    Parameters
+    ----------
+    classifier : `~galmerge_da.MergerClassifier`
+    threshold : float
+        Probability from which a galaxy is taken as a merger.
+
+    Returns
+    -------
+    dict
+        ``GMVERS`` version of this package; ``GMDATE`` time of classification,
+        UTC; ``GMSHA256`` fingerprint of the weights; ``GMTRAIN`` version of the
+        package that trained, and when; ``GMBACK`` backbone; ``GMCLASS``
+        classes; ``GMLOSS`` domain-adaptation losses with their weights;
+        ``GMSRC`` and ``GMTGT`` source and target domain; ``GMPREP``
+        preprocessing; ``GMCALIB`` temperature and bias; ``GMTHRESH``
+        threshold; ``GMCITE`` what to cite.
+    """
+    provenance = classifier.provenance
+    calibrator = classifier.calibrator
+    meta = {
+        "GMVERS": version("galmerge_da"),
+        "GMDATE": datetime.now(UTC).isoformat(timespec="seconds"),
+        "GMSHA256": classifier.weights_sha256,
+        "GMTRAIN": f"galmerge_da {provenance['version']}, {provenance['created']}",
+        "GMBACK": classifier.network.describe()["backbone"],
+        "GMCLASS": ",".join(classifier.classes),
+        "GMLOSS": _flat(provenance.get("losses")),
+        "GMSRC": provenance.get("source") or "unknown",
+        "GMTGT": provenance.get("target") or "none",
+        "GMPREP": _flat(classifier.preprocessing.to_dict()),
+        "GMCALIB": "none" if calibrator is None else _flat(calibrator.to_dict()),
+        "GMTHRESH": threshold,
+        "GMCITE": CITATION,
+    }
+    return {key: _ascii(value) if isinstance(value, str) else value for key, value in meta.items()}
+
+
+def _probability(name, values, description):
+    known = dict(name=name, description=description, meta={"ucd": _UCD})
+    missing = np.isnan(values)
+    return MaskedColumn(values, mask=missing, **known) if missing.any() else Column(values, **known)
+
+
+def _make_room(catalogue, name):
+    if name not in catalogue.colnames:
+        return
+    new = f"{name}_in"
+    while new in catalogue.colnames:
+        new += "_in"
+    catalogue.rename_column(name, new)
+    warnings.warn(f"the input has a column {name!r}; it is called {new!r} in the catalogue", InputWarning, stacklevel=4)
+
+
+def _flat(mapping):
+    """A dict as ``name=value`` words; lists joined by commas."""
+    if not mapping:
+        return "none"
+    values = {k: ",".join(map(str, v)) if isinstance(v, list | tuple) else v for k, v in mapping.items()}
+    return " ".join(f"{key}={value}" for key, value in values.items())
+
+
+def _ascii(text):
+    return text.replace("\n", " ").encode("ascii", "backslashreplace").decode()

@@ -1,0 +1,308 @@
+"""`train`: labelled source and unlabelled target in, a calibrated classifier out."""
+
+import dataclasses
+import hashlib
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from astropy.table import Table
+from tqdm import tqdm
+
+from galmerge_da.exceptions import ConfigError, GalmergeWarning
+from galmerge_da.inference import MergerClassifier
+from galmerge_da.metrics import (
+    TemperatureCalibrator,
+    accuracy,
+    average_precision,
+    brier_score,
+    expected_calibration_error,
+    roc_auc,
+)
+from galmerge_da.models import build_network, choose_device
+from galmerge_da.training.checkpoint import load_checkpoint, save_checkpoint
+from galmerge_da.training.data import load_domain, splits_table
+from galmerge_da.training.loop import TrainingRun
+from galmerge_da.training.recipe import read_recipe
+from galmerge_da.training.splits import SPLITS
+
+__all__ = ["Selected", "TrainingResult", "train"]
+
+#: A target of which one class takes more than this is called collapsed.
+_COLLAPSED = 0.995
+
+
+@dataclasses.dataclass(frozen=True)
+class Selected:
+    """Which epoch was kept, of how many, and who chose it."""
+
+    epoch: int
+    n_epochs: int
+    selector: str
+
+    def __str__(self):
+        return f"{self.epoch} of {self.n_epochs}, chosen by {self.selector}"
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class TrainingResult:
+    """What `train` gives.
+
+    Attributes
+    ----------
+    classifier : `~galmerge_da.MergerClassifier`
+        With the selected epoch's weights, calibrated on the source's validation split.
+    history : `~astropy.table.Table`
+        One row per epoch: ``epoch``, ``learning_rate``, ``cross_entropy`` and
+        each weighted loss on the training split, ``validation_cross_entropy``
+        and ``validation_auc`` on the source; with a target ``target_entropy``,
+        ``target_largest_class`` (share of the most frequent prediction) and
+        ``target_mean_prob`` on its validation split.
+    splits : `~astropy.table.Table`
+        ``id``, ``group``, ``domain``, ``split`` of every row.
+    selected : Selected
+        The epoch whose weights the classifier has.
+    scores : `~astropy.table.Table`
+        One row per domain and split: ``n``, ``auc``, ``average_precision``,
+        ``accuracy``, ``brier``, ``ece`` (NaN for the target: it has no labels)
+        and the mean calibrated probability.
+    """
+
+    classifier: MergerClassifier
+    history: Table
+    splits: Table
+    selected: Selected
+    scores: Table
+
+
+def train(
+    source,
+    target=None,
+    *,
+    adapt=None,
+    backbone=None,
+    recipe=None,
+    seed=None,
+    init=None,
+    device=None,
+    progress=False,
+    output=None,
+):
+    """Train a classifier on a labelled source, adapted to an unlabelled target.
+
+    Parameters
+    ----------
+    source : `~astropy.table.Table`, path, `~galmerge_da.Cutouts`, ...
+        Labelled cutouts, in any form that `galmerge_da.classify` takes.
+    target : the same, optional
+        Cutouts of the survey to adapt to. Labels that it may have are never looked at.
+    adapt : mapping of str to float or mapping, optional
+        Domain-adaptation losses and their weights, as ``{"mmd": 1.0}`` or
+        ``{"mmd": {"weight": 1.0, ...}}``. Without any the network is trained
+        on the source alone.
+    backbone : str, optional
+        Name of the network; ``"deepmerge"`` by default.
+    recipe : path-like, mapping or Recipe, optional
+        Every other choice; see `Recipe`. The keywords here override it.
+    seed : int, optional
+        Same seed, same data, same device: the same classifier, bit for bit. 0 by default.
+    init : path-like or `~galmerge_da.MergerClassifier`, optional
+        Start from these weights (transfer learning). The entrance's statistics
+        are taken from the new source.
+    device : str or `~torch.device`, optional
+        The best there is by default.
+    progress : bool, optional
+        Show a progress bar.
+    output : path-like, optional
+        Folder, made if need be, for ``model.safetensors``, ``history.ecsv``,
+        ``splits.ecsv`` and ``scores.ecsv``. A run that was interrupted goes on
+        from there when it is called again.
+
+    Returns
+    -------
+    TrainingResult
+
+    Raises
+    ------
+    ConfigError
+        If the recipe or a keyword is wrong, losses are named without a target,
+        or ``init`` has other weights than the network needs.
+    InputError
+        If the data cannot be read, or a row of the source has no label.
+    PluginError
+        If no such backbone or loss is installed.
+    ModelFileError
+        If ``init`` is not the path of a classifier.
+    TrainingError
+        If a split or a class in it is empty, a loss is not finite, or
+        ``output`` has the checkpoint of another run.
+
+    Warns
+    -----
+    GalmergeWarning
+        If the classifier puts the whole target into one class.
+    """
+    recipe = read_recipe(recipe, adapt=adapt, backbone=backbone, seed=seed)
+    if recipe.adapt and target is None:
+        raise ConfigError(f"{', '.join(recipe.adapt)}: losses that adapt need a target")
+    device = choose_device(device)
+    source, target, preprocessing = _load(source, target, recipe)
+    generators = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(generators), torch.backends.cudnn.flags(deterministic=True, benchmark=False):
+        torch.manual_seed(recipe.training.seed)
+        network = _make_network(source, preprocessing, recipe, init)
+        run = TrainingRun(network, source, target, recipe, device)
+        _run(run, recipe, source, target, output, progress)
+        run.finish()
+    result = _result(run, source, target, recipe, preprocessing)
+    if output is not None:
+        _write(result, Path(output))
+    return result
+
+
+def _load(source, target, recipe):
+    """Both domains, and the preprocessing with the bands of the source."""
+    options = recipe.preprocessing
+
+    def with_bands(bands):
+        nonlocal options
+        if options.bands is None and bands is not None:
+            options = dataclasses.replace(options, bands=tuple(bands))
+        return options
+
+    source = load_domain(source, "source", recipe, with_bands, reading=recipe.data.source)
+    if target is not None:
+        target = load_domain(target, "target", recipe, with_bands, reading=recipe.data.target)
+    return source, target, options
+
+
+def _make_network(source, preprocessing, recipe, init):
+    """A network with fresh or given weights, and the statistics of the training split."""
+    network = build_network(
+        recipe.model.backbone,
+        dict(recipe.model.options),
+        in_channels=source.images.shape[1],
+        image_size=preprocessing.size,
+        n_classes=len(recipe.data.classes),
+        entrance=dict(recipe.model.entrance),
+    )
+    if init is not None:
+        given = (init if isinstance(init, MergerClassifier) else MergerClassifier.load(init)).network.state_dict()
+        for name, tensor in network.state_dict().items():
+            if name not in given or given[name].shape != tensor.shape:
+                found = tuple(given[name].shape) if name in given else "nothing"
+                raise ConfigError(f"init does not fit the network: {name} has shape {tuple(tensor.shape)}, got {found}")
+        network.load_state_dict(given)
+    network.entrance.fit(source.images[source.rows("train")])
+    return network
+
+
+def _run(run, recipe, source, target, output, progress):
+    """All epochs that are left, with a checkpoint after each."""
+    path = None
+    if output is not None:
+        Path(output).mkdir(parents=True, exist_ok=True)
+        path = Path(output) / "checkpoint.pt"
+        name = _fingerprint(run.network, recipe, source, target)
+        state = load_checkpoint(path, name)
+        if state is not None:
+            run.restore(state)
+    total = run.options.epochs * run.n_steps
+    try:
+        with tqdm(total=total, initial=run.epoch * run.n_steps, disable=not progress, desc="train", unit="step") as bar:
+            while not run.done:
+                run.run_epoch(bar.update)
+                last = run.history[-1]
+                bar.set_postfix(epoch=run.epoch, auc=f"{last['validation_auc']:.3f}", best=run.selected)
+                if path is not None:
+                    save_checkpoint(path, {"run": name, **run.state()})
+    except KeyboardInterrupt:
+        if path is not None and run.epoch:
+            message = f"stopped after epoch {run.epoch}; the same call with output {str(output)!r} goes on from there"
+            warnings.warn(message, GalmergeWarning, stacklevel=3)
+        raise
+
+
+def _fingerprint(network, recipe, source, target):
+    """What tells one run from another: recipe, first weights with the data's statistics, splits and labels."""
+    digest = hashlib.sha256(json.dumps(recipe.to_dict(), sort_keys=True).encode())
+    for tensor in [*network.state_dict().values(), source.labels]:
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    for domain in filter(None, (source, target)):
+        digest.update("\n".join(domain.split).encode())
+        digest.update(domain.images.sum(dim=(1, 2, 3)).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _result(run, source, target, recipe, preprocessing):
+    options = recipe.training
+    logits, rows = run.predict(source, "validation")
+    calibrator = TemperatureCalibrator.fit(logits, source.labels[rows].numpy())
+    provenance = {
+        "losses": recipe.to_dict()["adapt"],
+        "source": source.description,
+        "target": target and target.description,
+        "adapted": bool(recipe.adapt),
+        "epoch": run.selected,
+        "selector": options.selector,
+        "torch": torch.__version__,
+        "device": run.device.type,
+        "recipe": recipe.to_dict(),
+    }
+    classifier = MergerClassifier(
+        run.network, preprocessing, classes=recipe.data.classes, calibrator=calibrator, provenance=provenance
+    )
+    scores = _scores(run, calibrator, [source] if target is None else [source, target], recipe.data.classes)
+    _warn_if_collapsed(run.history[run.selected - 1])
+    return TrainingResult(
+        classifier=classifier,
+        history=Table(rows=run.history),
+        splits=splits_table(filter(None, (source, target))),
+        selected=Selected(run.selected, run.epoch, options.selector),
+        scores=scores,
+    )
+
+
+def _scores(run, calibrator, domains, classes):
+    measures = {
+        "auc": roc_auc,
+        "average_precision": average_precision,
+        "accuracy": accuracy,
+        "brier": brier_score,
+        "ece": expected_calibration_error,
+    }
+    table = []
+    for domain in domains:
+        for split in SPLITS:
+            logits, rows = run.predict(domain, split)
+            probs = calibrator.transform(logits)
+            labels = None if domain.labels is None else domain.labels[rows].numpy()
+            row = {"domain": domain.name, "split": split, "n": len(rows)}
+            row |= {name: np.nan if labels is None else score(labels, probs) for name, score in measures.items()}
+            means = probs.mean(axis=0)
+            if len(classes) == 2:
+                row["mean_prob"] = means[1]
+            else:
+                row |= {f"mean_prob_{name}": mean for name, mean in zip(classes, means, strict=True)}
+            table.append(row)
+    return Table(rows=table)
+
+
+def _warn_if_collapsed(record):
+    if record.get("target_largest_class", 0) > _COLLAPSED:
+        warnings.warn(
+            f"the classifier puts {record['target_largest_class']:.1%} of the target into one class: "
+            "adaptation may have collapsed",
+            GalmergeWarning,
+            stacklevel=4,
+        )
+
+
+def _write(result, folder):
+    """The four files of a finished run, in place of its checkpoint."""
+    result.classifier.save(folder / "model.safetensors")
+    for name in ("history", "splits", "scores"):
+        getattr(result, name).write(folder / f"{name}.ecsv", overwrite=True)
+    (folder / "checkpoint.pt").unlink(missing_ok=True)

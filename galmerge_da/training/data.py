@@ -1,0 +1,167 @@
+"""The two domains in memory: frames, splits, and labels of the source alone."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from astropy.table import Table, vstack
+
+from galmerge_da.exceptions import InputError, TrainingError
+from galmerge_da.flags import Flag
+from galmerge_da.io import open_cutouts
+from galmerge_da.preprocessing import preprocess
+from galmerge_da.training.splits import SPLITS, assign_splits
+
+__all__ = ["Domain", "load_domain", "splits_table"]
+
+_CHUNK = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Domain:
+    """One domain, ready for training.
+
+    Attributes
+    ----------
+    name : str
+        ``"source"`` or ``"target"``.
+    description : str
+        Survey or file, and number of galaxies.
+    images : `~torch.Tensor` of float32, shape (N, C, S, S)
+        Linear frames of all rows; zeros where a row is unusable.
+    labels : `~torch.Tensor` of int64, shape (N,), or None
+        Classes of the source. A target has none.
+    ids, groups : `~numpy.ndarray`, shape (N,)
+    split : `~numpy.ndarray` of str, shape (N,)
+        ``"train"``, ``"validation"``, ``"test"`` or ``"unusable"``.
+    """
+
+    name: str
+    description: str
+    images: torch.Tensor
+    labels: torch.Tensor | None
+    ids: np.ndarray
+    groups: np.ndarray
+    split: np.ndarray
+
+    def rows(self, split):
+        """Row numbers of a split, as a tensor of int64."""
+        return torch.from_numpy(np.flatnonzero(self.split == split))
+
+
+def load_domain(data, name, recipe, preprocessing, *, reading=None):
+    """Read a domain, make its frames and split it.
+
+    Parameters
+    ----------
+    data : object
+        Whatever `galmerge_da.io.open_cutouts` takes.
+    name : {"source", "target"}
+        Labels are read for the source only; a label column of the target is never looked at.
+    recipe : `~galmerge_da.training.Recipe`
+    preprocessing : callable
+        ``preprocessing(bands) -> PreprocessingRecipe``, given the names of the data's bands.
+    reading : mapping, optional
+        Keywords of `galmerge_da.io.open_cutouts`.
+
+    Returns
+    -------
+    Domain
+
+    Raises
+    ------
+    InputError
+        If the data cannot be read, a column is missing, or a label is none.
+    TrainingError
+        If a split has no usable row, or for the source none of some class.
+    """
+    label = recipe.data.label
+    if name == "target" and isinstance(data, Table) and label in data.colnames:
+        data = data.copy(copy_data=False)
+        data.remove_column(label)
+    cutouts = open_cutouts(data, chunk_size=_CHUNK, **(reading or {}))
+    table = cutouts.table
+    if not len(table):
+        raise InputError(f"the {name} has no rows")
+    labels = _labels(table, label, recipe.data.classes) if name == "source" else None
+    frame = preprocessing(cutouts.bands)
+    parts = [preprocess(chunk, frame) for chunk in cutouts]
+    images = torch.from_numpy(np.concatenate([part.data for part in parts]))
+    unusable = (np.concatenate([part.flags for part in parts]) & Flag.NOT_CLASSIFIED) != 0
+    ids = np.asarray(table[recipe.data.id]) if recipe.data.id in table.colnames else np.arange(len(table))
+    groups = np.asarray(table[recipe.data.group]) if recipe.data.group in table.colnames else ids
+    split = assign_splits(groups, recipe.training.fractions, seed=recipe.training.seed)
+    split[unusable] = "unusable"
+    where = cutouts.survey or (Path(data).name if isinstance(data, str | Path) else "unnamed")
+    domain = Domain(name, f"{where} ({len(table)} galaxies)", images, labels, ids, groups, split)
+    _check_splits(domain, recipe.data.classes)
+    return domain
+
+
+def splits_table(domains):
+    """Which row is in which split.
+
+    Parameters
+    ----------
+    domains : iterable of Domain
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        Columns ``id``, ``group``, ``domain``, ``split``, in the order of the rows.
+    """
+    domains = list(domains)
+    columns = {key: [np.asarray(getattr(domain, key)) for domain in domains] for key in ("ids", "groups")}
+    for arrays in columns.values():
+        if len({array.dtype.kind for array in arrays}) > 1:
+            arrays[:] = [array.astype(str) for array in arrays]
+    tables = [
+        Table({"id": ids, "group": groups, "domain": [domain.name] * len(ids), "split": domain.split})
+        for domain, ids, groups in zip(domains, columns["ids"], columns["groups"], strict=True)
+    ]
+    return vstack(tables)
+
+
+def _labels(table, name, classes):
+    """The label column as classes counted from 0."""
+    if name not in table.colnames:
+        raise InputError(f"the source has no column {name!r} of labels; it has {', '.join(table.colnames)}")
+    values = np.ma.asarray(table[name])
+    if values.dtype.kind in "SUO":
+        numbers = {text: number for number, text in enumerate(classes)}
+        labels = np.array(
+            [numbers.get(_text(value), -1) for value in values.filled("" if values.dtype.kind != "O" else None)]
+        )
+    else:
+        filled = np.ma.filled(values.astype(np.float64), np.nan)
+        labels = np.where(np.isin(filled, np.arange(len(classes))), filled, -1)
+    wrong = np.flatnonzero(labels < 0)
+    if len(wrong):
+        raise InputError(
+            f"{len(wrong)} of {len(labels)} rows of the source have no label, first row {wrong[0]}: column {name!r} is "
+            f"{table[name][wrong[0]]!r}, expected 0 to {len(classes) - 1} or one of {', '.join(classes)}"
+        )
+    return torch.from_numpy(labels.astype(np.int64))
+
+
+def _text(value):
+    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _check_splits(domain, classes):
+    for split in SPLITS:
+        rows = domain.rows(split)
+        if not len(rows):
+            raise TrainingError(
+                f"the {split} split of the {domain.name} is empty ({len(domain.split)} rows, "
+                f"{np.count_nonzero(domain.split == 'unusable')} unusable, {len(np.unique(domain.groups))} groups); "
+                "give more galaxies, or other fractions"
+            )
+        if domain.labels is None or split == "test":
+            continue
+        counts = torch.bincount(domain.labels[rows], minlength=len(classes)).tolist()
+        if 0 in counts:
+            raise TrainingError(
+                f"the {split} split of the source has no {classes[counts.index(0)]!r} among {len(rows)} galaxies"
+            )

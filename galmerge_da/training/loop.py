@@ -1,0 +1,248 @@
+"""The only training loop: source cross-entropy and whatever losses adapt to the target."""
+
+import copy
+import math
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from galmerge_da.adaptation import DomainBatch, LossContext, StepContext, build_losses
+from galmerge_da.exceptions import TrainingError
+from galmerge_da.inference import predict_logits
+from galmerge_da.metrics import roc_auc
+from galmerge_da.models import autocast
+from galmerge_da.training.augment import augment
+
+__all__ = ["TrainingRun"]
+
+
+class TrainingRun:
+    """A network on its way through the epochs.
+
+    Parameters
+    ----------
+    network : `~galmerge_da.models.Network`
+        Trained in place.
+    source : `~galmerge_da.training.data.Domain`
+        With labels.
+    target : `~galmerge_da.training.data.Domain` or None
+        Without labels. It takes part in training only if there are losses;
+        else it is merely watched.
+    recipe : `~galmerge_da.training.Recipe`
+    device : `~torch.device`
+
+    Attributes
+    ----------
+    epoch : int
+        Epochs that are done.
+    history : list of dict
+        One per epoch.
+    selected : int
+        Epoch, counted from 1, whose weights `finish` restores.
+    """
+
+    def __init__(self, network, source, target, recipe, device):
+        self.network, self.source, self.target, self.device = network.to(device), source, target, device
+        self.options = options = recipe.training
+        self.n_steps = math.ceil(len(source.rows("train")) / options.batch_size)
+        # Draws of the loop itself, and of the losses: one more loss does not change the order of the images.
+        self.generator = torch.Generator().manual_seed(options.seed)
+        self.loss_generator = torch.Generator().manual_seed(options.seed + 1)
+        self.losses = None
+        groups = [{"params": list(network.parameters()), "lr": options.learning_rate}]
+        if recipe.adapt:
+            context = LossContext(
+                feature_dim=network.feature_dim, n_classes=network.n_classes, generator=self.loss_generator
+            )
+            self.losses = build_losses(recipe.adapt, context).to(device).train()
+            groups += self.losses.parameter_groups(options.learning_rate)
+        self.optimizer = torch.optim.Adam(
+            groups, lr=options.learning_rate, betas=options.betas, weight_decay=options.weight_decay
+        )
+        self.scheduler = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer,
+            max_lr=[group["lr"] for group in self.optimizer.param_groups],
+            total_steps=options.epochs * self.n_steps + 1,
+            cycle_momentum=False,
+        )
+        self.images = {domain.name: domain.images.to(device) for domain in (source, target) if domain is not None}
+        self.labels = source.labels.to(device)
+        self.epoch, self.selected, self.history = 0, 0, []
+        self._best, self._best_value = None, math.inf
+
+    @property
+    def done(self):
+        """Whether all epochs are over, or patience is."""
+        if self.epoch >= self.options.epochs:
+            return True
+        return (
+            self.options.selector != "last" and self.epoch - self.selected >= self.options.patience and self.epoch > 0
+        )
+
+    def run_epoch(self, on_step=lambda: None):
+        """Train on every source image once, then look at the validation splits.
+
+        Parameters
+        ----------
+        on_step : callable, optional
+            Called after each step, for a progress bar.
+
+        Raises
+        ------
+        TrainingError
+            If a loss is not finite.
+        """
+        self.network.train()
+        source_batches, target_batches = self._draw_batches()
+        rate = self.optimizer.param_groups[0]["lr"]
+        sums = {}
+        for number, (rows, target_rows) in enumerate(zip(source_batches, target_batches, strict=True)):
+            step = StepContext(
+                progress=(self.epoch * self.n_steps + number) / (self.options.epochs * self.n_steps),
+                epoch=self.epoch,
+                generator=self.loss_generator,
+                model=self.network,
+            )
+            if self.losses is not None and number == 0:
+                self.losses.on_epoch_start(step)
+            for name, value in self._train_step(rows, target_rows, step).items():
+                sums[name] = sums.get(name, 0.0) + value * len(rows)
+            on_step()
+        self.epoch += 1
+        n_rows = sum(map(len, source_batches))
+        record = {"epoch": self.epoch, "learning_rate": rate, **{name: total / n_rows for name, total in sums.items()}}
+        self.history.append(record | self._validate())
+        self._select()
+
+    def finish(self):
+        """Give the network the weights of the selected epoch."""
+        self.network.load_state_dict(self._best)
+        self.network.eval()
+
+    def state(self):
+        """All that `restore` needs to go on exactly as if nothing had happened.
+
+        Returns
+        -------
+        dict
+            Tensors and plain values.
+        """
+        return {
+            "network": self.network.state_dict(),
+            "losses": None if self.losses is None else self.losses.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "generators": [self.generator.get_state(), self.loss_generator.get_state(), torch.get_rng_state()],
+            "device_generator": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+            "epoch": self.epoch,
+            "history": self.history,
+            "selected": self.selected,
+            "best": self._best,
+            "best_value": self._best_value,
+        }
+
+    def restore(self, state):
+        """Go back to what `state` gave.
+
+        Parameters
+        ----------
+        state : dict
+        """
+        self.network.load_state_dict(state["network"])
+        if self.losses is not None:
+            self.losses.load_state_dict(state["losses"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        own, losses, everywhere = state["generators"]
+        self.generator.set_state(own)
+        self.loss_generator.set_state(losses)
+        torch.set_rng_state(everywhere)
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["device_generator"], self.device)
+        self.epoch, self.history, self.selected = state["epoch"], state["history"], state["selected"]
+        self._best, self._best_value = state["best"], state["best_value"]
+
+    def _draw_batches(self):
+        """Rows of each step: every source row once, in batches of nearly equal size; as many target rows."""
+        rows = self.source.rows("train")
+        batches = rows[torch.randperm(len(rows), generator=self.generator)].tensor_split(self.n_steps)
+        if self.losses is None:
+            return batches, [None] * self.n_steps
+        candidates = self.target.rows("train")
+        n_rounds = math.ceil(len(rows) / len(candidates))
+        drawn = torch.cat([torch.randperm(len(candidates), generator=self.generator) for _ in range(n_rounds)])
+        return batches, candidates[drawn[: len(rows)]].split([len(batch) for batch in batches])
+
+    def _train_step(self, rows, target_rows, step):
+        """One step of the optimizer; the value of every term."""
+        n, index = len(rows), rows.to(self.device)
+        images = self.images["source"][index]
+        if target_rows is not None:
+            target_index = target_rows.to(self.device)
+            images = torch.cat([images, self.images["target"][target_index]])
+        images = augment(images, self.options.augmentation, self.generator)
+        with autocast(self.device):
+            features, logits = self.network(images)
+        features, logits = features.float(), logits.float()
+        labels = self.labels[index]
+        terms = {"cross_entropy": functional.cross_entropy(logits[:n], labels)}
+        if target_rows is not None:
+            source = DomainBatch(features[:n], logits[:n], images[:n], index, labels)
+            target = DomainBatch(features[n:], logits[n:], images[n:], target_index)
+            terms |= self.losses(source, target, step)
+        values = dict(zip(terms, torch.stack([term.detach() for term in terms.values()]).tolist(), strict=True))
+        for name, value in values.items():
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"{name} is {value} in epoch {step.epoch + 1}: lower the learning rate or its weight, or look for "
+                    "extreme pixels"
+                )
+        self.optimizer.zero_grad(set_to_none=True)
+        sum(terms.values()).backward()
+        self.optimizer.step()
+        self.scheduler.step()
+        if self.losses is not None:
+            self.losses.after_step(step)
+        return values
+
+    def _validate(self):
+        """How the network does on the source's validation split, and what it says of the target's, unlabelled."""
+        logits, rows = self.predict(self.source, "validation")
+        labels = self.source.labels[rows]
+        record = {
+            "validation_cross_entropy": functional.cross_entropy(torch.from_numpy(logits).double(), labels).item(),
+            "validation_auc": roc_auc(labels.numpy(), logits if logits.shape[1] > 2 else logits[:, 1] - logits[:, 0]),
+        }
+        if self.target is not None:
+            log_probs = torch.from_numpy(self.predict(self.target, "validation")[0]).double().log_softmax(dim=1)
+            probs = log_probs.exp()
+            record["target_entropy"] = -(probs * log_probs).sum(dim=1).mean().item()
+            record["target_largest_class"] = torch.bincount(probs.argmax(dim=1)).max().item() / len(probs)
+            if probs.shape[1] == 2:
+                record["target_mean_prob"] = probs[:, 1].mean().item()
+        if not math.isfinite(record["validation_cross_entropy"]):
+            raise TrainingError(f"the network gives no finite logits after epoch {self.epoch}")
+        return record
+
+    def predict(self, domain, split):
+        """Logits of a split of a domain.
+
+        Parameters
+        ----------
+        domain : `~galmerge_da.training.data.Domain`
+        split : str
+
+        Returns
+        -------
+        logits : `~numpy.ndarray` of float32, shape (N, K)
+        rows : `~torch.Tensor` of int64, shape (N,)
+        """
+        rows = domain.rows(split)
+        return np.asarray(predict_logits(self.network, domain.images[rows], device=self.device)), rows
+
+    def _select(self):
+        value = self.history[-1]["validation_cross_entropy"]
+        if self.options.selector == "last" or value < self._best_value:
+            self._best_value, self.selected = value, self.epoch
+            self._best = copy.deepcopy(self.network.state_dict())

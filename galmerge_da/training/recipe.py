@@ -1,0 +1,297 @@
+"""The recipe: every choice of a training run, checked before anything starts.
+
+A recipe is a TOML file or a dict with the tables ``[data]``,
+``[preprocessing]``, ``[model]``, ``[training]`` and ``[adapt.<loss>]``.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from numbers import Integral, Real
+from pathlib import Path
+
+from galmerge_da.exceptions import ConfigError
+from galmerge_da.preprocessing import PreprocessingRecipe
+from galmerge_da.specs import make_config, suggest
+from galmerge_da.training.augment import Augmentation
+
+__all__ = ["DataOptions", "ModelOptions", "Recipe", "TrainingOptions", "read_recipe"]
+
+SELECTORS = ("source_validation", "last")
+#: Keywords of `galmerge_da.io.open_cutouts` that a recipe may set for a domain.
+_READING = ("image", "bands", "axes", "survey", "pixel_scale", "psf_fwhm", "mask", "radius")
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """The table ``[data]``: where in the tables things are.
+
+    Parameters
+    ----------
+    label : str, optional
+        Column of the source with the class: 0, 1, ... or the class's name.
+    id : str, optional
+        Column that names a row; without it the row's number does.
+    group : str, optional
+        Column that names the parent galaxy, whose images never fall into
+        different splits; without it every id is its own group.
+    classes : sequence of str, optional
+        Names of the classes, in the order of the labels.
+    source, target : mapping, optional
+        Keywords of `galmerge_da.io.open_cutouts` for each domain, such as
+        ``{survey = "sdss-jpeg"}``.
+
+    Raises
+    ------
+    ConfigError
+        If a value has the wrong type.
+    """
+
+    label: str = "label"
+    id: str = "id"
+    group: str = "group"
+    classes: tuple = ("nonmerger", "merger")
+    source: Mapping = field(default_factory=dict)
+    target: Mapping = field(default_factory=dict)
+
+    def __post_init__(self):
+        for key in ("label", "id", "group"):
+            _require(isinstance(getattr(self, key), str), "data", key, "the name of a column", getattr(self, key))
+        names = self.classes
+        valid = isinstance(names, list | tuple) and all(isinstance(name, str) and name for name in names)
+        _require(valid and len(set(names)) == len(names) > 1, "data", "classes", "two or more names", names)
+        object.__setattr__(self, "classes", tuple(names))
+        for key in ("source", "target"):
+            options = getattr(self, key)
+            _require(isinstance(options, Mapping), "data", key, "a table of options for reading", options)
+            for name in options:
+                if name not in _READING:
+                    raise ConfigError(f"recipe: [data] {key} has no option {name!r}{suggest(name, _READING)}")
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """The table ``[model]``.
+
+    Parameters
+    ----------
+    backbone : str, optional
+        Name of the network.
+    options : mapping, optional
+        Options of the backbone.
+    entrance : mapping, optional
+        Fields of `~galmerge_da.models.EntranceConfig`.
+
+    Raises
+    ------
+    ConfigError
+        If a value has the wrong type.
+    """
+
+    backbone: str = "deepmerge"
+    options: Mapping = field(default_factory=dict)
+    entrance: Mapping = field(default_factory=dict)
+
+    def __post_init__(self):
+        _require(isinstance(self.backbone, str), "model", "backbone", "a name", self.backbone)
+        for key in ("options", "entrance"):
+            _require(isinstance(getattr(self, key), Mapping), "model", key, "a table", getattr(self, key))
+
+
+@dataclass(frozen=True)
+class TrainingOptions:
+    """The table ``[training]``. The defaults are those of the published DeepMerge studies.
+
+    Parameters
+    ----------
+    seed : int, optional
+        Of everything random: splits, weights, order, augmentation, losses.
+    epochs : int, optional
+        Passes over the source at most; the one-cycle schedule spans them all.
+    batch_size : int, optional
+        Images of each domain per step.
+    learning_rate : float, optional
+        Peak of the one-cycle schedule.
+    betas : (float, float), optional
+        Of Adam.
+    weight_decay : float, optional
+        Of Adam.
+    patience : int, optional
+        Epochs without a better selector before training stops early.
+    fractions : (float, float, float), optional
+        Of groups for training, validation and test.
+    selector : {"source_validation", "last"}, optional
+        Which epoch's weights are kept: the one with the least cross-entropy on
+        the validation split of the source, or the last.
+    augmentation : mapping, optional
+        Fields of `~galmerge_da.training.Augmentation`.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of range.
+    """
+
+    seed: int = 0
+    epochs: int = 200
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    betas: tuple = (0.7, 0.8)
+    weight_decay: float = 1e-3
+    patience: int = 20
+    fractions: tuple = (0.7, 0.1, 0.2)
+    selector: str = "source_validation"
+    augmentation: Augmentation | Mapping = field(default_factory=Augmentation)
+
+    def __post_init__(self):
+        for key, least in (("seed", 0), ("epochs", 1), ("batch_size", 2), ("patience", 1)):
+            value = getattr(self, key)
+            whole = isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+            _require(whole, "training", key, f"a whole number of at least {least}", value)
+        _require(_is_number(self.learning_rate) and self.learning_rate > 0, "training", "learning_rate",
+                 "a positive number", self.learning_rate)  # fmt: skip
+        _require(_is_number(self.weight_decay) and self.weight_decay >= 0, "training", "weight_decay",
+                 "a number of at least 0", self.weight_decay)  # fmt: skip
+        betas = _numbers(self.betas, 2)
+        _require(
+            betas and all(0 <= beta < 1 for beta in betas), "training", "betas", "two numbers in [0, 1)", self.betas
+        )
+        fractions = _numbers(self.fractions, 3)
+        valid = fractions and all(value > 0 for value in fractions) and abs(sum(fractions) - 1) < 1e-6
+        _require(valid, "training", "fractions", "three positive numbers that add up to 1", self.fractions)
+        _require(self.selector in SELECTORS, "training", "selector", f"one of {', '.join(SELECTORS)}", self.selector)
+        object.__setattr__(self, "betas", betas)
+        object.__setattr__(self, "fractions", fractions)
+        if not isinstance(self.augmentation, Augmentation):
+            _require(isinstance(self.augmentation, Mapping), "training", "augmentation", "a table", self.augmentation)
+            made = make_config(Augmentation, self.augmentation, "recipe: [training] augmentation")
+            object.__setattr__(self, "augmentation", made)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Every choice of a training run.
+
+    Parameters
+    ----------
+    data : DataOptions
+    preprocessing : `~galmerge_da.preprocessing.PreprocessingRecipe`
+    model : ModelOptions
+    training : TrainingOptions
+    adapt : mapping of str to float or mapping
+        Name of a loss -> its weight, or its ``weight`` and options.
+    """
+
+    data: DataOptions = field(default_factory=DataOptions)
+    preprocessing: PreprocessingRecipe = field(default_factory=PreprocessingRecipe)
+    model: ModelOptions = field(default_factory=ModelOptions)
+    training: TrainingOptions = field(default_factory=TrainingOptions)
+    adapt: Mapping = field(default_factory=dict)
+
+    def to_dict(self):
+        """The recipe as plain values that JSON can hold; `read_recipe` takes them back.
+
+        Returns
+        -------
+        dict
+        """
+        return {
+            "data": _plain(asdict(self.data)),
+            "preprocessing": self.preprocessing.to_dict(),
+            "model": _plain(asdict(self.model)),
+            "training": _plain(asdict(self.training)),
+            "adapt": _plain(dict(self.adapt)),
+        }
+
+
+def read_recipe(recipe=None, *, adapt=None, backbone=None, seed=None):
+    """Make a recipe from a file or a dict, and from keywords that override it.
+
+    Parameters
+    ----------
+    recipe : path-like, mapping or Recipe, optional
+        A TOML file or its content; all defaults if None.
+    adapt : mapping, optional
+        Replaces the losses of the recipe; ``{}`` leaves none.
+    backbone : str, optional
+        Replaces ``[model] backbone``, and drops that backbone's options if it is another.
+    seed : int, optional
+        Replaces ``[training] seed``.
+
+    Returns
+    -------
+    Recipe
+
+    Raises
+    ------
+    ConfigError
+        If the file is not TOML, or an entry is unknown (the closest one is
+        suggested) or wrong.
+    FileNotFoundError
+        If there is no such file.
+    """
+    if isinstance(recipe, Recipe):
+        recipe = recipe.to_dict()
+    elif isinstance(recipe, str | Path):
+        recipe = _read_toml(Path(recipe))
+    elif recipe is not None and not isinstance(recipe, Mapping):
+        raise ConfigError(f"recipe must be a path or a dict of tables, got {recipe!r}")
+    tables = dict(recipe or {})
+    known = ("data", "preprocessing", "model", "training", "adapt")
+    for name, table in tables.items():
+        if name not in known:
+            raise ConfigError(f"recipe: no table [{name}]{suggest(name, known)}")
+        if not isinstance(table, Mapping):
+            raise ConfigError(f"recipe: {name} must be a table, got {table!r}")
+    model, training = dict(tables.get("model", {})), dict(tables.get("training", {}))
+    if backbone is not None:
+        if backbone != model.get("backbone", ModelOptions.backbone):
+            model.pop("options", None)
+        model["backbone"] = backbone
+    if seed is not None:
+        training["seed"] = seed
+    losses = tables.get("adapt", {}) if adapt is None else adapt
+    if not isinstance(losses, Mapping):
+        raise ConfigError(f"adapt must map names of losses to weights, got {losses!r}")
+    return Recipe(
+        data=make_config(DataOptions, tables.get("data"), "recipe: [data]"),
+        preprocessing=PreprocessingRecipe.from_dict(tables.get("preprocessing", {})),
+        model=make_config(ModelOptions, model, "recipe: [model]"),
+        training=make_config(TrainingOptions, training, "recipe: [training]"),
+        adapt=dict(losses),
+    )
+
+
+def _read_toml(path):
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"no recipe {path}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not a TOML file: {error}") from error
+
+
+def _require(condition, table, key, expected, got):
+    if not condition:
+        raise ConfigError(f"recipe: [{table}] {key} must be {expected}, got {got!r}")
+
+
+def _is_number(value):
+    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) < float("inf")
+
+
+def _numbers(values, length):
+    """``values`` as a tuple of floats, or None if it is not so many numbers."""
+    if not isinstance(values, list | tuple) or len(values) != length or not all(map(_is_number, values)):
+        return None
+    return tuple(float(value) for value in values)
+
+
+def _plain(value):
+    """``value`` with every mapping as a dict, every sequence as a list, and what JSON cannot hold as text."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value if value is None or isinstance(value, str | bool | int | float) else str(value)
