@@ -13,6 +13,15 @@ def _split_bands(ctx, param, value):
     return None if value is None else tuple(name.strip() for name in value.split(","))
 
 
+def _by_band(ctx, param, values):
+    """A path, or a dict of band to path."""
+    if len(values) == 1 and "=" not in values[0]:
+        return values[0]
+    if not all("=" in value for value in values):
+        raise click.BadParameter("several need a band each, as --mosaic g=first.fits --mosaic r=second.fits.")
+    return dict(value.split("=", 1) for value in values)
+
+
 @click.command(cls=Command)
 @click.argument("cutouts", type=click.Path(path_type=Path), required=False)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Catalogue to write.")
@@ -26,7 +35,7 @@ def _split_bands(ctx, param, value):
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Probability from which a row counts as a merger.")
 @click.option("--device", show_default="the best there is", help="cpu, cuda or mps.")
 @click.option("--catalog", type=click.Path(path_type=Path), help="Catalogue of positions to cut out of --mosaic.")
-@click.option("--mosaic", multiple=True, help="FITS cube, or BAND=FILE once per band.")
+@click.option("--mosaic", multiple=True, callback=_by_band, help="FITS cube, or BAND=FILE once per band.")
 @click.option("--size", type=click.IntRange(min=1), default=151, help="Side of what is cut out of a mosaic, in pixels.")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar.")
@@ -50,7 +59,7 @@ def classify(cutouts, output, catalog, mosaic, size, bands, image, pixel_scale, 
     if pixel_scale is not None:
         options["pixel_scale"] = pixel_scale * u.arcsec
     if catalog is not None:
-        cutouts = extract_cutouts(read_catalog(catalog), _parse_mosaic(mosaic), size, bands=bands)
+        cutouts = extract_cutouts(read_catalog(catalog), mosaic, size, bands=bands)
     else:
         options["bands"] = bands
     columns = tuple(image.split(","))
@@ -85,13 +94,3 @@ def summarise(table):
     counts = {flag.name: int(np.sum((flags & flag) != 0)) for flag in Flag if flag is not Flag.NOT_CLASSIFIED}
     reasons = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
     return ", ".join(parts) + (f"; flags: {reasons}" if reasons else "")
-
-
-def _parse_mosaic(mosaic):
-    """A path, or a dict of band to path, from the values of ``--mosaic``."""
-    named = [item.partition("=") for item in mosaic]
-    if all(separator for _, separator, _ in named):
-        return {band: path for band, _, path in named}
-    if len(mosaic) > 1:
-        raise click.UsageError("several --mosaic need a band each, as --mosaic g=first.fits --mosaic r=second.fits.")
-    return mosaic[0]

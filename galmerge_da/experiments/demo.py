@@ -7,6 +7,7 @@ with the target's images as well, and both are scored on galaxies of both
 domains that neither was trained on or adapted to.
 """
 
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -85,7 +86,10 @@ def run_demo(
     scores = _score(labels, probabilities, domains)
     scores.meta["OUTCOME"] = _outcome(labels["target"], probabilities, seed)
     scores.write(folder / "scores.ecsv", overwrite=True)
-    curves = {f"{method}, {domain}": (labels[domain], values) for (method, domain), values in probabilities.items()}
+    curves = {
+        f"{method}, {domain}": (labels[domain], probabilities[method, domain])
+        for method, domain in product(METHODS, domains)
+    }
     plot_roc(curves).figure.savefig(folder / "roc.png", dpi=150)
 
     catalogue = results[CATALOGUE_METHOD].classifier.classify(unlabelled)
@@ -140,8 +144,8 @@ def _probability(catalogue):
 def _score(labels, probabilities, domains):
     names = ("n", "auc", "accuracy", "brier")
     rows = []
-    for (method, domain), probability in probabilities.items():
-        values = binary_scores(labels[domain], probability)
+    for method, domain in product(METHODS, domains):
+        values = binary_scores(labels[domain], probabilities[method, domain])
         rows.append((method, domain, domains[domain], *(values[name] for name in names)))
     return Table(rows=rows, names=("method", "domain", "survey", *names))
 
