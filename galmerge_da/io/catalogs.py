@@ -11,18 +11,18 @@ import re
 import warnings
 from pathlib import Path
 
+import astropy.units as u
 import numpy as np
 from astropy.io import fits
 from astropy.io.votable import from_table, parse
 from astropy.io.votable.tree import Param
-from astropy.table import Column, MaskedColumn, QTable, Table
-from astropy.units import Quantity
+from astropy.table import Column, MaskedColumn, Table
 
 from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.io.files import quiet
 from galmerge_da.io.pictures import split
 
-__all__ = ["read_catalog", "write_catalog", "write_fits_table"]
+__all__ = ["read_catalog", "read_fits_table", "write_catalog", "write_fits_table"]
 
 _FITS_KEY = re.compile(r"[A-Z0-9_-]{1,8}")
 
@@ -62,7 +62,8 @@ def write_catalog(table, path, overwrite=False):
     """
     if not isinstance(table, Table):
         raise InputError(f"a catalogue must be a Table, got {type(table).__name__}")
-    _WRITERS[_format(path)](table, path, overwrite)
+    writer = _WRITERS[_format(path)]
+    writer(table, path, overwrite)
 
 
 def read_catalog(path):
@@ -103,20 +104,24 @@ def _format(path, known=_FORMATS):
     return known[suffix]
 
 
-def _save(path, overwrite, write):
-    """Write to a temporary neighbour first, so that a file is there whole or not at all."""
+def _check_target(path, overwrite):
     path = Path(path)
     if path.exists() and not overwrite:
         raise InputError(f"{path} exists; pass overwrite=True to replace it")
     if not path.parent.is_dir():
         raise InputError(f"{path}: there is no folder {path.parent}")
+
+
+def _save(path, write):
+    """Write to a temporary neighbour first, so that a file is there whole or not at all."""
+    path = Path(path)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         with quiet():
             write(temporary)
         os.replace(temporary, path)
-    except (TypeError, ValueError, OSError) as error:
-        raise InputError(f"{path} cannot be written: {error}") from error
+    except Exception as error:  # every format refuses tables in its own way
+        raise InputError(f"{path} cannot be written: {type(error).__name__}: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -140,13 +145,13 @@ def _meta(table):
 
 def _plain(table, images):
     """Columns that every format knows, with unit, description and UCD; others are left out with a warning."""
-    plain, lost = QTable(), []
+    plain, lost = Table(), []
     for name in table.colnames:
         column = table[name]
         if np.ndim(column) > 1 and not images:
             lost.append(name)
             continue
-        if not isinstance(column, (Column, Quantity)):
+        if not isinstance(column, (Column, u.Quantity)):
             plain[name] = column
             continue
         values, mask, unit = split(column)
@@ -178,21 +183,30 @@ def _warn(message):
 
 def write_fits_table(table, path, overwrite=False):
     """Write a table as the first extension of a FITS file; see `write_catalog`."""
-    meta, plain = _meta(table), Table(_plain(table, images=True), copy=False)
-    texts = {}
+    _check_target(path, overwrite)
+    meta, plain = _meta(table), _plain(table, images=True)
+    _save(path, lambda name: _fits_hdus(plain, meta).writeto(name))
+
+
+def _fits_hdus(plain, meta):
+    table, cards = Table(), {}
     for number, name in enumerate(plain.colnames, 1):
-        info = plain[name].info
-        texts[f"TCOMM{number}"], texts[f"TUCD{number}"] = info.description, (info.meta or {}).get("ucd")
-        if isinstance(plain[name], Column):
-            info.description, info.meta = None, None
-            plain[name] = _fits_column(plain[name])
-    with quiet():
-        hdu = fits.table_to_hdu(plain)
-    for key, text in texts.items():
+        column = plain[name]
+        cards[f"TCOMM{number}"], cards[f"TUCD{number}"] = column.info.description, (column.info.meta or {}).get("ucd")
+        if isinstance(column, Column):
+            column = _fits_column(column)
+            column.info.description, column.info.meta = None, None
+        table[name] = column
+    hdu = fits.table_to_hdu(table)
+    for name in table.colnames:
+        unit = getattr(table[name], "unit", None)
+        if unit is not None and hasattr(unit, "to_string") and not hdu.columns[name].unit:
+            hdu.columns[name].unit = unit.to_string()  # astropy drops what the FITS standard does not list
+    for key, text in cards.items():
         if text:
             hdu.header[key] = _ascii(text)
     _add_meta(hdu.header, meta)
-    _save(path, overwrite, lambda name: fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(name))
+    return fits.HDUList([fits.PrimaryHDU(), hdu])
 
 
 def _ascii(text):
@@ -225,20 +239,26 @@ def _add_meta(header, meta):
             header[f"GMETA{number}"] = json.dumps([key, value])
 
 
-def _read_fits(path):
-    table = Table.read(path, mask_invalid=False)
+def read_fits_table(path, hdu=None, memmap=False):
+    """Read a table of a FITS file, the first one by default, with what `write_fits_table` keeps."""
+    with quiet():
+        table = Table.read(path, hdu=hdu, format="fits", memmap=memmap, mask_invalid=False)
+    names = table.colnames
     for key in list(table.meta):
         match = re.fullmatch(r"(TCOMM|TUCD|GMETA)(\d+)", key)
         if match is None:
             continue
-        value = table.meta.pop(key)
+        value, position = table.meta.pop(key), int(match[2]) - 1
         if match[1] == "GMETA":
             original, value = json.loads(value)
             table.meta[original] = value
-        elif match[1] == "TCOMM":
-            table.columns[int(match[2]) - 1].info.description = value
-        else:
-            table.columns[int(match[2]) - 1].info.meta["ucd"] = value
+        elif position < len(names) and match[1] == "TCOMM":
+            table[names[position]].info.description = value
+        elif position < len(names):
+            table[names[position]].info.meta["ucd"] = value
+    for column in table.itercols():
+        if isinstance(getattr(column, "unit", None), u.UnrecognizedUnit):
+            column.unit = u.Unit(str(column.unit), parse_strict="silent")
     return table
 
 
@@ -246,14 +266,16 @@ def _read_fits(path):
 
 
 def _write_votable(table, path, overwrite):
+    _check_target(path, overwrite)
     meta, plain = _meta(table), _plain(table, images=False)
-    plain = Table(plain, copy=False)
-    with quiet():
+
+    def write(name):
         votable = from_table(plain)
-    element = votable.get_first_table()
-    for key, value in meta.items():
-        element.params.append(_param(votable, key, value))
-    _save(path, overwrite, lambda name: votable.to_xml(str(name)))
+        element = votable.get_first_table()
+        element.params.extend(_param(votable, key, value) for key, value in meta.items())
+        votable.to_xml(str(name))
+
+    _save(path, write)
 
 
 def _param(votable, key, value):
@@ -293,9 +315,10 @@ def _read_votable(path):
 
 
 def _write_ecsv(table, path, overwrite):
+    _check_target(path, overwrite)
     meta, plain = _meta(table), _plain(table, images=False)
     plain.meta.update(meta)
-    _save(path, overwrite, lambda name: Table(plain, copy=False).write(name, format="ascii.ecsv"))
+    _save(path, lambda name: plain.write(name, format="ascii.ecsv"))
 
 
 def _read_ecsv(path):
@@ -307,4 +330,4 @@ def _read_csv(path):
 
 
 _WRITERS = {"fits": write_fits_table, "ecsv": _write_ecsv, "votable": _write_votable}
-_READERS = {"fits": _read_fits, "ecsv": _read_ecsv, "votable": _read_votable, "csv": _read_csv}
+_READERS = {"fits": read_fits_table, "ecsv": _read_ecsv, "votable": _read_votable, "csv": _read_csv}

@@ -16,8 +16,9 @@ class Cutouts:
     Attributes
     ----------
     data : `~numpy.ndarray` of float32, shape (N, C, H, W), or list of (C, H_i, W_i)
-        Pixels, native-endian. A list where sizes differ. An image that could
-        not be read is an array of shape (C, 0, 0) in a list, or NaN.
+        Pixels, native-endian. They may share memory with the input: do not
+        write to them. A list where sizes differ. An image that could not be
+        read is an array of shape (C, 0, 0) in a list, or NaN in an array.
     mask : same layout of bool, or None
         True where a pixel must not be used.
     weight : same layout of float32, or None
@@ -27,17 +28,17 @@ class Cutouts:
     unit : `~astropy.units.UnitBase` or None
         Unit of the pixels.
     pixel_scale : `~astropy.units.Quantity` or None
-        Angle per pixel: scalar, (C,) or (N,).
+        Angle per pixel: scalar, or (N,) with NaN where unknown.
     psf_fwhm : `~astropy.units.Quantity` or None
-        Angle: scalar, (C,) or (N,).
+        Angle: scalar, (C,) or (N, C).
     radius : `~numpy.ndarray` of float64, shape (N,), or None
         Petrosian radius in pixels; NaN where unknown.
     radii_per_pixel : float or None
         Petrosian radii per pixel, where frames scale with the galaxy.
     stretched : bool
         True for 8-bit pictures.
-    wcs : `~astropy.wcs.WCS`, list of them, or None
-        World coordinates.
+    wcs : list of `~astropy.wcs.WCS` or None, or None
+        World coordinates of each image.
     row : `~numpy.ndarray` of int64, shape (N,)
         Position of each image in the input.
     table : `~astropy.table.Table`

@@ -11,13 +11,13 @@ from astropy.nddata import NDData
 from astropy.table import Column, Table
 
 from galmerge_da.exceptions import InputError
-from galmerge_da.io.catalogs import write_fits_table
+from galmerge_da.io.catalogs import read_fits_table, write_fits_table
 from galmerge_da.io.facts import column_of
 from galmerge_da.io.files import image_hdu, quiet, sniff, split_extension
 from galmerge_da.io.pictures import untensor
 from galmerge_da.io.pixels import is_path
 
-__all__ = ["Held", "hold", "save_cutouts"]
+__all__ = ["Held", "hold", "numbered", "save_cutouts"]
 
 _KINDS = "a FITS table or image, X.npy, a CSV or ECSV table, or one image file"
 _LATER = ("HDF5", "Parquet")
@@ -37,8 +37,8 @@ class Held:
         Header of the data set.
     folder : `~pathlib.Path` or None
         What relative paths start from.
-    names : tuple of str
-        Columns of the input that hold pixels.
+    full : `~astropy.table.Table` or None
+        The whole table, where there is one.
     """
 
     columns: list
@@ -48,7 +48,7 @@ class Held:
     full: Table | None = None
 
 
-def hold(source, image="image"):
+def hold(source, image="image", masks=()):
     """Find the pixels in whatever a caller holds.
 
     Parameters
@@ -57,6 +57,8 @@ def hold(source, image="image"):
         As for `open_cutouts`, except `Cutouts`.
     image : str or list of str
         Column, or one column a band.
+    masks : str or list of str, optional
+        Columns of masks, which count as pixels too.
 
     Returns
     -------
@@ -69,9 +71,9 @@ def hold(source, image="image"):
         cannot be opened as a data set.
     """
     if isinstance(source, Table):
-        return _hold_table(source, image)
+        return _hold_table(source, image, masks)
     if isinstance(source, (str, PathLike)):
-        return _hold_path(source, image)
+        return _hold_path(source, image, masks)
     if isinstance(source, (list, tuple)):
         return _hold_list(source)
     if isinstance(source, NDData):
@@ -79,17 +81,17 @@ def hold(source, image="image"):
     source = untensor(source)
     if isinstance(source, np.ndarray):
         if source.dtype.names:
-            return _hold_table(Table(source), image)
+            return _hold_table(Table(source), image, masks)
         if source.ndim not in (3, 4):
             raise InputError(
                 "a bare array must be (N, H, W), (N, C, H, W) or with axes='HWC' (N, H, W, C), "
                 f"got shape {source.shape}"
             )
-        return Held([source], _numbered(len(source)))
+        return Held([source], numbered(len(source)))
     raise InputError(f"cutouts must be a Table, an array, a list of images or a path; got {type(source).__name__}")
 
 
-def _numbered(n_rows):
+def numbered(n_rows):
     """The table of images that come without any column."""
     return Table({"row": np.arange(n_rows)})
 
@@ -97,21 +99,24 @@ def _numbered(n_rows):
 def _hold_list(entries):
     if entries and all(is_path(entry) for entry in entries):
         return Held([entries], Table({"image": [str(entry) for entry in entries]}))
-    return Held([entries], _numbered(len(entries)))
+    return Held([entries], numbered(len(entries)))
 
 
-def _hold_table(table, image, folder=None):
-    names = [image] if isinstance(image, str) else list(image)
-    if not names:
-        raise InputError("image must name at least one column")
+def _hold_table(table, image, masks, folder=None):
+    names = [image] if isinstance(image, str) else image
+    if not isinstance(names, (list, tuple)) or not names or not all(isinstance(name, str) for name in names):
+        raise InputError(f"image must name a column, or one column a band; got {image!r}")
     columns = [column_of(table, name, "the images") for name in names]
     if not len(table):
         columns = [_empty(column) for column in columns]
     for name, column in zip(names, columns, strict=True):
         if np.ndim(column) == 1 and getattr(column, "dtype", np.dtype(object)).kind not in "OUS":
             raise InputError(f"column {name!r} holds one {column.dtype} a row, not an image or a path")
-    others = [name for name in table.colnames if name not in names or _has_paths(table[name])]
-    rest = table[others] if others else _numbered(len(table))
+    if len(columns) == 1 and np.ndim(columns[0]) == 2 and columns[0].dtype.kind in "US":
+        columns = [columns[0][:, band] for band in range(columns[0].shape[1])]
+    pixels = {*names, *([masks] if isinstance(masks, str) else masks)}
+    others = [name for name in table.colnames if name not in pixels or _has_paths(table[name])]
+    rest = table[others] if others else numbered(len(table))
     return Held(columns, rest, dict(table.meta), folder, table)
 
 
@@ -125,7 +130,7 @@ def _has_paths(column):
     return kind in "US" or (kind == "O" and all(is_path(entry) for entry in column[:5]))
 
 
-def _hold_path(path, image):
+def _hold_path(path, image, masks):
     path, extension = split_extension(path)
     if path.is_dir():
         raise InputError(f"{path} is a folder: hand over a Table with a column of paths")
@@ -133,13 +138,13 @@ def _hold_path(path, image):
     if kind in _LATER or path.suffix.lower() in (".h5", ".hdf5", ".parquet"):
         raise InputError(f"{path}: {kind or path.suffix} data sets cannot be read yet; save it as FITS")
     if kind == "fits":
-        return _hold_fits(path, extension, image)
+        return _hold_fits(path, extension, image, masks)
     if kind == "npy":
         return _hold_npy(path)
     if kind is not None:
         return _hold_list([str(path)])
     if path.suffix.lower() in (".csv", ".ecsv"):
-        return _hold_table(_read_text(path), image, path.parent)
+        return _hold_table(_read_text(path), image, masks, path.parent)
     raise InputError(f"{path} is not {_KINDS}")
 
 
@@ -152,28 +157,35 @@ def _read_text(path):
         raise InputError(f"{path} cannot be read as a table: {error}") from error
 
 
-def _hold_fits(path, extension, image):
+def _hold_fits(path, extension, image, masks):
     try:
         with quiet(), fits.open(path, memmap=True) as hdus:
-            tables = [index for index, hdu in enumerate(hdus) if _is_table(hdu)]
-            if extension is not None:
-                tables = [index for index in tables if hdus[index] is hdus[extension]]
-            names = [image] if isinstance(image, str) else list(image)
-            with_images = [index for index in tables if set(names) <= set(hdus[index].columns.names)]
-            layout = not with_images and next((hdu.data for hdu in hdus if _is_stack(hdu)), None)
-            if layout is not None and layout is not False:
-                labels = Table.read(hdus[tables[0]]) if tables else _image_labels(hdus)
-                return Held([layout], _labels(labels, len(layout), path), dict(hdus[0].header))
-            if not tables:
+            number = _table_number(hdus, extension, image)
+            stack = next((hdu.data for hdu in hdus if _is_stack(hdu)), None) if number is None else None
+            if stack is not None:
+                return Held([stack], _labels(_stored_labels(hdus), len(stack), path), dict(hdus[0].header))
+            if number is None:
                 image_hdu(hdus, extension, path)
                 return _hold_list([str(path) if extension is None else f"{path}[{_name(extension)}]"])
-        with quiet():
-            table = Table.read(path, hdu=(with_images or tables)[0], memmap=True, mask_invalid=False)
+        table = read_fits_table(path, number, memmap=True)
     except InputError:
         raise
     except Exception as error:  # a damaged file fails in many ways
         raise InputError(f"{path} cannot be read as FITS: {error}") from error
-    return _hold_table(table, image, path.parent)
+    return _hold_table(table, image, masks, path.parent)
+
+
+def _table_number(hdus, extension, image):
+    """Which HDU is the table of a data set: the one with the columns, else the only ones there are; or None."""
+    numbers = [number for number, hdu in enumerate(hdus) if _is_table(hdu)]
+    if extension is not None:
+        numbers = [number for number in numbers if hdus[number] is hdus[extension]]
+    wanted = {image} if isinstance(image, str) else set(image)
+    with_images = [number for number in numbers if wanted <= set(hdus[number].columns.names)]
+    if with_images:
+        return with_images[0]
+    has_images = any(hdu.is_image and hdu.header.get("NAXIS", 0) >= 2 for hdu in hdus)
+    return numbers[0] if numbers and not has_images else None
 
 
 def _name(extension):
@@ -188,17 +200,22 @@ def _is_stack(hdu):
     return hdu.is_image and hdu.header.get("NAXIS", 0) == 4
 
 
-def _image_labels(hdus):
-    """Labels in an image extension with one axis, or None."""
-    return next((hdu.data for hdu in hdus[1:] if hdu.is_image and hdu.data is not None and hdu.data.ndim <= 2), None)
+def _stored_labels(hdus):
+    """Labels beside a stack of images, a table or an image with one axis; or None."""
+    for number, hdu in enumerate(hdus):
+        if _is_table(hdu):
+            return read_fits_table(hdus.filename(), number)
+        if number and hdu.is_image and 0 < hdu.header.get("NAXIS", 0) <= 2:
+            return hdu.data
+    return None
 
 
 def _labels(labels, n_rows, origin):
     """A table with the column ``label``, or with row numbers if there are no labels."""
     if labels is None:
-        return _numbered(n_rows)
+        return numbered(n_rows)
     if isinstance(labels, Table):
-        if len(labels.colnames) == 1:
+        if "label" not in labels.colnames and len(labels.colnames) == 1:
             labels.rename_column(labels.colnames[0], "label")
         table = labels
     else:

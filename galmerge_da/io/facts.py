@@ -10,6 +10,7 @@ import astropy.units as u
 import numpy as np
 
 from galmerge_da.exceptions import InputError, InputWarning, PluginError
+from galmerge_da.io.pictures import numbers
 from galmerge_da.plugins import get_survey
 from galmerge_da.specs import SurveySpec, suggest
 
@@ -31,7 +32,9 @@ class Facts:
 def column_of(table, name, what):
     """A column of a table; InputError with the closest name if it is missing."""
     if name not in table.colnames:
-        raise InputError(f"there is no column {name!r} for {what}{suggest(name, table.colnames)}")
+        same = [column for column in table.colnames if column.lower() == str(name).lower()]
+        hint = f"; did you mean {same[0]!r}?" if same else suggest(name, table.colnames)
+        raise InputError(f"there is no column {name!r} for {what}{hint}")
     return table[name]
 
 
@@ -107,7 +110,7 @@ def angle(value, what, table, n_rows, n_bands):
     unit = getattr(value, "unit", None)
     if unit is None:
         raise InputError(f"{what} needs a unit of angle, such as 0.396 * u.arcsec; got {value!r:.60}")
-    values = np.asarray(np.ma.filled(getattr(value, "unmasked", value), np.nan), dtype=float)
+    values = numbers(value)
     for wanted in (u.arcsec, u.arcsec / u.pix):
         if u.Unit(unit).is_equivalent(wanted):
             values = u.Quantity(values * u.Unit(unit).to(wanted), u.arcsec)
@@ -168,7 +171,7 @@ def gather_facts(pixels, table, meta, *, bands, survey, pixel_scale, psf_fwhm):
     said = {key: stated(meta, key) for key in ("SURVEY", "BANDS", "RADPIX", "STRETCH", "PIXSCALE")}
     said = {key: stated(pixels.facts, key) if value is None else value for key, value in said.items()}
     spec = survey or _survey_of_header(said["SURVEY"], n_bands)
-    names = bands or (survey and survey.bands) or parse_bands(said["BANDS"], n_bands) or (spec and spec.bands)
+    names = bands or _bands(parse_bands(said["BANDS"], n_bands), survey, spec)
     if names is not None and len(names) != n_bands and n_rows:
         origin = "bands" if bands else f"survey {spec.name!r}"
         raise InputError(f"{origin} names {len(names)} band(s) ({', '.join(names)}), but the images have {n_bands}")
@@ -176,14 +179,32 @@ def gather_facts(pixels, table, meta, *, bands, survey, pixel_scale, psf_fwhm):
     if pixel_scale is not None:
         scale = _pixel_scale(pixel_scale, table, n_rows, n_bands)
     else:
-        scale = _stated_scale(table, said["PIXSCALE"], spec if radii_per_pixel is None else None, n_rows)
-    fwhm = psf_fwhm if psf_fwhm is not None else spec and spec.psf_fwhm
-    if fwhm is not None and (psf_fwhm is not None or names == spec.bands):
-        fwhm = _psf_fwhm(fwhm, table, n_rows, n_bands)
+        scale = _stated_scale(table, stated(meta, "PIXSCALE"), n_rows)
+    if scale is None and not pixels.has_wcs:
+        scale = _positive(said["PIXSCALE"])
+        # where frames scale with the galaxy, the scale of the survey's camera is not theirs
+        survey_scale = spec.pixel_scale if spec and radii_per_pixel is None else None
+        scale = survey_scale if scale is None else scale * u.arcsec
+    if psf_fwhm is None:
+        fwhm = spec and _fwhm_of(spec, names)
     else:
-        fwhm = None
+        fwhm = _psf_fwhm(psf_fwhm, table, n_rows, n_bands)
     stretched = pixels.stretched or _is_stretched(pixels, survey, said["STRETCH"])
     return Facts(names, spec and spec.name, scale, fwhm, radii_per_pixel, stretched)
+
+
+def _bands(header, survey, spec):
+    """Bands where the caller names none: the caller's survey, in the header's order; the header; its survey."""
+    if survey is None:
+        return header or (spec and spec.bands)
+    return header if header is not None and set(header) == set(survey.bands) else survey.bands
+
+
+def _fwhm_of(spec, names):
+    """The survey's PSF in the order of the bands; None if it does not know one of them."""
+    if names is None or not set(names) <= set(spec.bands):
+        return None
+    return spec.psf_fwhm[[spec.bands.index(name) for name in names]]
 
 
 def _positive(value):
@@ -194,14 +215,12 @@ def _positive(value):
     return value if value > 0 else None
 
 
-def _stated_scale(table, header, spec, n_rows):
-    """Pixel scale of the data-set format, else of the survey, else None."""
+def _stated_scale(table, header, n_rows):
+    """Pixel scale of the data-set format, or None."""
     if "pixel_scale" in table.colnames and getattr(table["pixel_scale"], "unit", None) is not None:
         return _pixel_scale("pixel_scale", table, n_rows, 1)
     header = _positive(header)
-    if header is not None:
-        return header * u.arcsec
-    return spec and spec.pixel_scale
+    return None if header is None else header * u.arcsec
 
 
 def _is_stretched(pixels, survey, header):
@@ -248,8 +267,7 @@ def radii(radius, table, n_rows):
     if factor is None:
         raise InputError(f"{what} must be in pixels or an angle, got unit {unit}")
     try:
-        values = np.ma.asarray(getattr(radius, "unmasked", radius), dtype=float)
-        values = np.broadcast_to(np.ma.filled(values, np.nan), (n_rows,)) * factor
+        values = np.broadcast_to(numbers(radius), (n_rows,)) * factor
     except (TypeError, ValueError):
         raise InputError(f"{what} must be one number, or one a row ({n_rows}); got {radius!r:.60}") from None
     return np.where(values > 0, values, np.nan), unit.is_equivalent(u.pix)

@@ -16,7 +16,7 @@ from PIL import Image
 from galmerge_da.exceptions import InputError
 from galmerge_da.io.pictures import Picture, ShapeError, cube, to_float32
 
-__all__ = ["celestial_wcs", "image_hdu", "quiet", "read_picture", "sniff", "split_extension"]
+__all__ = ["celestial_wcs", "header_unit", "image_hdu", "quiet", "read_picture", "sniff", "split_extension"]
 
 _MAGIC = {
     b"SIMPLE": "fits",
@@ -72,8 +72,8 @@ def sniff(path):
     try:
         with open(path, "rb") as file:
             start = file.read(8)
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # a path may hold a null byte
+        raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
     return next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
 
 
@@ -167,17 +167,17 @@ def _read_fits(path, extension, axes):
         values = values[0]
     return Picture(
         data=to_float32(cube(values, axes)),
-        unit=_unit(header.get("BUNIT")),
+        unit=header_unit(header),
         wcs=celestial_wcs(header),
         header=header,
         eight_bit=values.dtype == np.uint8,
     )
 
 
-def _unit(text):
-    if not isinstance(text, str) or not text.strip():
-        return None
-    return u.Unit(text, parse_strict="silent")
+def header_unit(header):
+    """Unit of the pixels as ``BUNIT`` has it, or None."""
+    text = header.get("BUNIT")
+    return u.Unit(text, parse_strict="silent") if isinstance(text, str) and text.strip() else None
 
 
 def _read_npy(path, extension, axes):

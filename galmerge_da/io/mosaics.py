@@ -14,8 +14,8 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.flags import Flag
 from galmerge_da.io.facts import check_bands, parse_bands, stated
-from galmerge_da.io.files import celestial_wcs, quiet, read_picture
-from galmerge_da.io.pictures import Picture, as_picture, merge
+from galmerge_da.io.files import celestial_wcs, header_unit, quiet, read_picture
+from galmerge_da.io.pictures import Picture, as_picture, merge, numbers
 from galmerge_da.io.source import FLAGS_DESCRIPTION
 
 __all__ = ["Mosaic", "extract_cutouts", "open_mosaic"]
@@ -107,7 +107,9 @@ def _field(image):
     if isinstance(image, (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)):
         with quiet():
             picture = as_picture(image.data)
-        return Picture(picture.data, wcs=celestial_wcs(image.header), header=image.header, unit=_bunit(image.header))
+        return Picture(
+            picture.data, wcs=celestial_wcs(image.header), header=image.header, unit=header_unit(image.header)
+        )
     if isinstance(image, tuple):
         values, wcs = image
         picture = as_picture(values)
@@ -117,11 +119,6 @@ def _field(image):
     if wcs is not None:
         wcs = wcs.celestial if wcs.has_celestial else None
     return Picture(picture.data, picture.mask, picture.weight, picture.unit, wcs)
-
-
-def _bunit(header):
-    text = header.get("BUNIT")
-    return u.Unit(text, parse_strict="silent") if isinstance(text, str) and text.strip() else None
 
 
 def _check_grid(pictures):
@@ -184,8 +181,7 @@ def _numbers(column, name, unit):
     own = getattr(column, "unit", None)
     try:
         factor = 1.0 if own is None else u.Unit(own).to(unit)
-        values = np.ma.asarray(getattr(getattr(column, "unmasked", column), "value", column), dtype=float)
-        return np.ma.filled(values, np.nan) * factor
+        return numbers(column) * factor
     except (TypeError, ValueError):
         raise InputError(f"column {name!r} must be numbers in {unit}, got {column.dtype} in {own}") from None
 

@@ -12,7 +12,18 @@ from astropy.nddata import Cutout2D, InverseVariance, NDData
 
 from galmerge_da.exceptions import InputError
 
-__all__ = ["Picture", "ShapeError", "as_picture", "check_axes", "cube", "merge", "split", "to_float32", "untensor"]
+__all__ = [
+    "Picture",
+    "ShapeError",
+    "as_picture",
+    "check_axes",
+    "cube",
+    "merge",
+    "numbers",
+    "split",
+    "to_float32",
+    "untensor",
+]
 
 #: Names for the axes of one image.
 AXES = ("CHW", "HWC")
@@ -106,6 +117,13 @@ def split(values):
         mask = np.asarray(mask, dtype=bool)
         values = values.unmasked if hasattr(values, "unmasked") else np.ma.getdata(values)
     return np.asarray(values), mask, None if unit is None else u.Unit(unit)
+
+
+def numbers(column):
+    """A column or Quantity as float64 without unit, NaN where masked; ValueError or TypeError if it is not numeric."""
+    values, mask, _ = split(column)
+    values = np.asarray(values, dtype=float)
+    return values if mask is None else np.where(mask, np.nan, values)
 
 
 def cube(values, axes):

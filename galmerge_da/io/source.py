@@ -9,7 +9,7 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.flags import Flag
 from galmerge_da.io.cutouts import Cutouts
-from galmerge_da.io.datasets import Held, hold
+from galmerge_da.io.datasets import Held, hold, numbered
 from galmerge_da.io.facts import Facts, check_bands, column_of, gather_facts, radii, survey_of
 from galmerge_da.io.pictures import check_axes, untensor
 from galmerge_da.io.pixels import ArrayPixels, HeldPixels, RowPixels
@@ -149,7 +149,7 @@ def _wcs_scales(wcs):
     for index, each in enumerate(wcs):
         if each is not None and getattr(each, "has_celestial", False):
             scales[index] = np.mean(proj_plane_pixel_scales(each.celestial)) * 3600
-    return scales * u.arcsec
+    return scales * u.arcsec if np.isfinite(scales).any() else None
 
 
 def open_cutouts(
@@ -186,11 +186,11 @@ def open_cutouts(
           image ``(N, C, H, W)`` with labels in its first extension; of
           ``X.npy`` with labels in ``y.npy``; of a CSV or ECSV table with a
           column of paths, relative to its folder; or of a single image;
-        - `Cutouts`, or what this function returned.
+        - `Cutouts`, or what this function returned, which comes back as it is.
     image : str or list of str, optional
         Column of the images, or one column a band.
-    bands : tuple of str, optional
-        Names of the bands in order. They win over anything a header says.
+    bands : tuple of str, or str, optional
+        Names of the bands in order, or ``"g,r,i"``. They win over anything a header says.
     axes : {"CHW", "HWC"}, optional
         Order of the axes of an image with bands.
     survey : str or `~galmerge_da.specs.SurveySpec`, optional
@@ -222,18 +222,18 @@ def open_cutouts(
         error: it is flagged, and a warning at the end of the first pass tells
         what is wrong with the first one.
     """
+    if isinstance(source, CutoutSource):
+        return source
     check_axes(axes)
     bands = check_bands(bands)
     survey = survey_of(survey)
     if isinstance(chunk_size, bool) or not isinstance(chunk_size, (int, np.integer)) or chunk_size < 1:
         raise InputError(f"chunk_size must be a positive integer, got {chunk_size!r}")
-    if isinstance(source, CutoutSource):
-        source = source.read()
     names = bands or (survey and survey.bands)
     if isinstance(source, Cutouts):
         held, pixels = Held([], source.table), HeldPixels(source)
     else:
-        held = hold(source, image)
+        held = hold(source, image, mask if _are_names(mask) else ())
         pixels = _make_pixels(held, axes, mask, names and len(names))
     facts = gather_facts(
         pixels, held.table, held.meta, bands=bands, survey=survey, pixel_scale=pixel_scale, psf_fwhm=psf_fwhm
@@ -245,6 +245,8 @@ def open_cutouts(
     if radius[0] is not None and not radius[1] and facts.pixel_scale is None and not pixels.has_wcs and pixels.n_rows:
         raise InputError("radius is an angle: give pixel_scale too, or radius in pixels")
     table, flags = _take_flags(held.table, pixels.n_rows)
+    if len(table.colnames) == 0:
+        table = numbered(pixels.n_rows)
     return CutoutSource(pixels, facts, table, radius, flags, chunk_size)
 
 
@@ -269,16 +271,22 @@ def _masks(held, mask):
     """The caller's masks as a list of columns, or None."""
     if mask is None:
         return None
-    names = [mask] if isinstance(mask, str) else mask
-    if isinstance(names, (list, tuple)) and names and all(isinstance(name, str) for name in names):
+    if _are_names(mask):
         if held.full is None:
             raise InputError(f"mask={mask!r} names a column, but the cutouts did not come in a table")
-        masks = [column_of(held.full, name, "the mask") for name in names]
+        masks = [column_of(held.full, name, "the mask") for name in ([mask] if isinstance(mask, str) else mask)]
     else:
         masks = [untensor(mask)]
     if len(masks) not in (1, len(held.columns)):
         raise InputError(f"there are {len(held.columns)} columns of images and {len(masks)} of masks")
     return masks
+
+
+def _are_names(mask):
+    """Whether masks are given as names of columns."""
+    return isinstance(mask, str) or (
+        isinstance(mask, (list, tuple)) and len(mask) > 0 and all(isinstance(name, str) for name in mask)
+    )
 
 
 def _take_flags(table, n_rows):
