@@ -7,7 +7,6 @@ is ever read.
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -63,16 +62,12 @@ def write_model_file(path, tensors, header):
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     header = {"format_version": FORMAT_VERSION, "weights_sha256": weights_sha256(tensors), **header}
     content = save(tensors, metadata={_KEY: json.dumps(header, sort_keys=True)})
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(part, 0o666 & ~umask)
+        part.write_bytes(content)
         os.replace(part, path)
     except BaseException:
-        os.unlink(part)
+        part.unlink(missing_ok=True)
         raise
 
 

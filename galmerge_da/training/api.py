@@ -22,6 +22,7 @@ from galmerge_da.metrics import (
     roc_auc,
 )
 from galmerge_da.models import build_network, choose_device
+from galmerge_da.plugins import get_backbone, get_loss
 from galmerge_da.training.checkpoint import load_checkpoint, save_checkpoint
 from galmerge_da.training.data import load_domain, splits_table
 from galmerge_da.training.loop import TrainingRun
@@ -147,6 +148,9 @@ def train(
     recipe = read_recipe(recipe, adapt=adapt, backbone=backbone, seed=seed)
     if recipe.adapt and target is None:
         raise ConfigError(f"{', '.join(recipe.adapt)}: losses that adapt need a target")
+    for name in recipe.adapt:
+        get_loss(name)
+    get_backbone(recipe.model.backbone)
     device = choose_device(device)
     source, target, preprocessing = _load(source, target, recipe)
     generators = [device] if device.type == "cuda" else []
