@@ -345,15 +345,15 @@ def _petrosian_crossing(flux, area, reach, eta):
 
 
 def _neighbours(image, center):
-    """True where a source lies that is not connected to the one at ``center``."""
+    """True where a source lies that is not connected to the one nearest to ``center``."""
     smooth = _smooth(image[None], 2.0)[0]
     level, sigma = (value[0, 0] for value in edge_background(smooth[None, None]))
     labels, n = ndimage.label(smooth > level + _DETECT_SIGMA * sigma)
     if n < 1 or not sigma > 0:
         return np.zeros(image.shape, bool)
-    y, x = np.ogrid[: image.shape[0], : image.shape[1]]
-    near = labels[np.hypot(y - center[0], x - center[1]) <= 5]
-    own = np.bincount(near[near > 0]).argmax() if near.any() else 0
+    y, x = np.nonzero(labels)
+    nearest = np.argmin(np.hypot(y - center[0], x - center[1]))
+    own = labels[y[nearest], x[nearest]]
     return (labels > 0) & (labels != own)
 
 
@@ -365,10 +365,10 @@ def _smallest_asymmetry(image, usable, center, radius, search):
             here, there, inside = _opposite_windows(image.shape, twice + 2 * np.array([offset_y, offset_x]), radius)
             if not inside.size:
                 continue
-            both = inside & usable[here] & usable[there]
-            flux = np.abs(image[here][both]).sum(dtype=float)
+            both = (inside & usable[here] & usable[there]).astype(image.dtype)
+            flux = np.vdot(np.abs(image[here]), both)
             if flux > 0:
-                difference = np.abs(image[here] - image[there])[both].sum(dtype=float)
+                difference = np.vdot(np.abs(image[here] - image[there]), both)
                 smallest = np.fmin(smallest, difference / flux)
     return smallest
 

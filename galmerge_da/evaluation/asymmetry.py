@@ -5,7 +5,7 @@ from astropy.table import vstack
 from tqdm import tqdm
 
 from galmerge_da.exceptions import InputError
-from galmerge_da.io import Cutouts, open_cutouts
+from galmerge_da.io import Cutouts, CutoutSource, open_cutouts
 from galmerge_da.photometry import edge_background, rotational_asymmetry
 from galmerge_da.preprocessing import given_radii, linearise, measure_radii, resample
 
@@ -62,7 +62,7 @@ def rotational_asymmetry_table(source, *, radii=1.44, progress=False, **options)
     if isinstance(source, Cutouts):
         chunks, n = [source], len(source)
     else:
-        chunks = open_cutouts(source, chunk_size=64, **options) if not hasattr(source, "read") else source
+        chunks = source if isinstance(source, CutoutSource) else open_cutouts(source, chunk_size=64, **options)
         n = len(chunks)
     tables = []
     with tqdm(total=n, disable=not progress, unit="galaxy") as bar:
