@@ -8,8 +8,9 @@ config dataclass that a spec names.
 import dataclasses
 import difflib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 
 import astropy.units as u
 import numpy as np
@@ -38,8 +39,9 @@ class _FactorySpec:
         _check_name(type(self).__name__, self.name)
         if not callable(self.factory):
             raise ConfigError(f"{self.name}: factory must be callable, got {self.factory!r}")
-        if not dataclasses.is_dataclass(self.config_class) or not isinstance(self.config_class, type):
-            raise ConfigError(f"{self.name}: config_class must be a dataclass, got {self.config_class!r}")
+        parameters = getattr(self.config_class, "__dataclass_params__", None)
+        if not isinstance(self.config_class, type) or parameters is None or not parameters.frozen:
+            raise ConfigError(f"{self.name}: config_class must be a frozen dataclass, got {self.config_class!r}")
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ class LossSpec(_FactorySpec):
     ------
     ConfigError
         If the name is malformed, the factory cannot be called, or
-        ``config_class`` is not a dataclass.
+        ``config_class`` is not a frozen dataclass.
     """
 
 
@@ -156,7 +158,7 @@ class SurveySpec:
     def __post_init__(self):
         _check_name("SurveySpec", self.name)
         bands = tuple(self.bands)
-        if isinstance(self.bands, str) or not bands or len(set(bands)) != len(bands):
+        if isinstance(self.bands, str) or not bands or len(set(bands)) != len(bands) or not all(map(_is_word, bands)):
             raise ConfigError(f"survey {self.name!r}: bands must be different names, got {self.bands!r}")
         object.__setattr__(self, "bands", bands)
         n_bands = len(bands)
@@ -175,8 +177,11 @@ class SurveySpec:
             value = getattr(self, key)
             if value is not None:
                 object.__setattr__(self, key, _quantity(self.name, key, value, unit, shape))
-        if self.radii_per_pixel is not None and not self.radii_per_pixel > 0:
-            raise ConfigError(f"survey {self.name!r}: radii_per_pixel must be positive, got {self.radii_per_pixel}")
+        for key, least in (("radii_per_pixel", np.nextafter(0, 1)), ("redshift", 0)):
+            value = getattr(self, key)
+            if value is not None and (not isinstance(value, Real) or not least <= value < np.inf):
+                wanted = "positive" if least else "at least 0"
+                raise ConfigError(f"survey {self.name!r}: {key} must be a finite number, {wanted}, got {value!r}")
 
     @property
     def n_bands(self):
@@ -189,6 +194,10 @@ def _check_name(kind, name):
         raise ConfigError(
             f"{kind}: a name is lower-case letters and digits joined by '-' or '_', got {name!r}"
         )
+
+
+def _is_word(text):
+    return isinstance(text, str) and bool(text) and text.split() == [text]
 
 
 def _quantity(survey, key, value, unit, shape):
@@ -251,6 +260,8 @@ def make_config(config_class, options, owner):
         If an option is not known (the closest one is suggested), is missing,
         or is refused by the class.
     """
+    if options is not None and not isinstance(options, Mapping):
+        raise ConfigError(f"{owner}: options must map names to values, got {options!r}")
     options = dict(options or {})
     known = [field.name for field in dataclasses.fields(config_class) if field.init]
     for name in options:

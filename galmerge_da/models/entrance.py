@@ -18,9 +18,9 @@ __all__ = ["Entrance", "EntranceConfig"]
 #: Fraction of a frame's pixels that decide its flux scale.
 _BRIGHTEST = 0.01
 
-#: Twice the centre shift, in pixels, nearest first: rotating about a centre that
-#: is d/2 away from the frame's equals flipping both axes, then rolling by d.
-_ROLLS = sorted(((dy, dx) for dy in range(-2, 3) for dx in range(-2, 3)), key=lambda roll: roll[0] ** 2 + roll[1] ** 2)
+#: Rotating by 180 degrees about a centre that is d/2 away from the frame's equals
+#: flipping both axes and rolling by d. These are the d that are tried after (0, 0).
+_ROLLS = ((0, -1), (0, 1), (-1, 0), (1, 0), (-1, -1), (-1, 1), (1, -1), (1, 1))
 
 #: Images that are prepared at once while fitting.
 _CHUNK = 64
@@ -42,9 +42,9 @@ class EntranceConfig:
         of its mean over bands, or nothing.
     rotation_residual : bool, optional
         Whether the network also sees, as a last channel, the absolute difference
-        of the stretched band mean and its rotation by 180 degrees; about the
-        centre, among those within 1 pixel in steps of half a pixel, where that
-        difference is smallest.
+        of the stretched band mean and its rotation by 180 degrees. Of the nine
+        centres of rotation that are 0 or half a pixel off the frame's along each
+        axis, each frame takes the one that makes the difference smallest.
 
     Raises
     ------
@@ -137,13 +137,13 @@ class Entrance(nn.Module):
         total = torch.zeros(2, self.out_channels, dtype=torch.float64)
         for start in range(0, len(images), _CHUNK):
             part = torch.as_tensor(images[start : start + _CHUNK]).to(self.mean.device)
-            channels = self._channels(part)
-            means = channels.mean((2, 3), dtype=torch.float64)
-            squares = channels.square().mean((2, 3), dtype=torch.float64)
+            channels = self._channels(part).cpu().double()
+            means = channels.mean((2, 3))
+            squares = channels.square().mean((2, 3))
             if not bool(torch.isfinite(squares).all()):
                 row = start + int(torch.nonzero(~torch.isfinite(squares).all(1))[0])
                 raise InputError(f"the entrance cannot be fitted: image {row} has pixels that are not finite")
-            total += torch.stack([means.sum(0), squares.sum(0)]).cpu()
+            total += torch.stack([means.sum(0), squares.sum(0)])
         mean, square = total / len(images)
         std = (square - mean.square()).clamp_min(0).sqrt()
         std = torch.where(std > 1e-6 * mean.abs(), std, torch.ones_like(std))
@@ -183,10 +183,11 @@ def _asinh(values):
 def _rotation_residual(images):
     """|image - its rotation by 180 degrees| about the best centre; shape (N, H, W) in and out."""
     rotated = images.flip(1, 2)
-    sums = torch.stack([(images - rotated.roll(roll, (1, 2))).abs().sum((1, 2)) for roll in _ROLLS])
-    rolls = torch.tensor(_ROLLS, device=images.device)[sums.argmin(0)]
-    n_images, height, width = images.shape
-    rows = (torch.arange(height, device=images.device) - rolls[:, :1]) % height
-    columns = (torch.arange(width, device=images.device) - rolls[:, 1:]) % width
-    number = torch.arange(n_images, device=images.device)
-    return (images - rotated[number[:, None, None], rows[:, :, None], columns[:, None, :]]).abs()
+    best = (images - rotated).abs()
+    least = best.sum((1, 2), keepdim=True)
+    for roll in _ROLLS:
+        difference = (images - rotated.roll(roll, (1, 2))).abs()
+        total = difference.sum((1, 2), keepdim=True)
+        best = torch.where(total < least, difference, best)
+        least = torch.minimum(total, least)
+    return best

@@ -3,6 +3,8 @@
 They are separate so that looking up a survey imports no torch.
 """
 
+from collections.abc import Iterable
+
 import pluggy
 
 from galmerge_da.specs import BackboneSpec, LossSpec, SurveySpec
@@ -19,7 +21,7 @@ class LossHooks:
     """Hooks of the group ``galmerge_da.losses``."""
 
     @hookspec
-    def galmerge_da_losses(self):
+    def galmerge_da_losses(self) -> Iterable[LossSpec]:
         """Offer domain-adaptation losses.
 
         Returns
@@ -32,7 +34,7 @@ class BackboneHooks:
     """Hooks of the group ``galmerge_da.backbones``."""
 
     @hookspec
-    def galmerge_da_backbones(self):
+    def galmerge_da_backbones(self) -> Iterable[BackboneSpec]:
         """Offer networks that turn images into features.
 
         Returns
@@ -45,7 +47,7 @@ class SurveyHooks:
     """Hooks of the group ``galmerge_da.surveys``."""
 
     @hookspec
-    def galmerge_da_surveys(self):
+    def galmerge_da_surveys(self) -> Iterable[SurveySpec]:
         """Offer descriptions of surveys.
 
         Returns

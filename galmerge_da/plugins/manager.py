@@ -18,6 +18,7 @@ from galmerge_da.specs import suggest
 
 __all__ = [
     "PluginRecord",
+    "collect",
     "create_manager",
     "get_backbone",
     "get_loss",
@@ -64,11 +65,18 @@ def create_manager(kind, *, points=None):
     Raises
     ------
     PluginError
-        If a plugin implements a hook that does not exist.
+        If there is no such kind, or a plugin implements a hook that does not exist.
+
+    Warns
+    -----
+    PluginWarning
+        For each plugin that cannot be loaded, or does not implement the hook of
+        its group.
     """
-    group, hooks, _, _ = GROUPS[kind]
+    group, _, hook_name, _ = _group(kind)
     manager = pluggy.PluginManager(PROJECT)
-    manager.add_hookspecs(hooks)
+    for _, hooks, _, _ in GROUPS.values():  # one module may implement several hooks
+        manager.add_hookspecs(hooks)
     for point in entry_points(group=group) if points is None else points:
         label = _label(point)
         try:
@@ -83,6 +91,8 @@ def create_manager(kind, *, points=None):
             manager.check_pending()
         except pluggy.PluginValidationError as error:
             raise PluginError(f"plugin {label}: {error}") from error
+        if all(implementation.plugin is not plugin for implementation in _implementations(manager, hook_name)):
+            _warn(f"plugin {label} does not implement {hook_name}: is it marked with @hookimpl?")
     return manager
 
 
@@ -109,11 +119,16 @@ def collect(kind, manager):
     Raises
     ------
     PluginError
-        If two plugins offer the same name.
+        If there is no such kind, or two plugins offer the same name.
+
+    Warns
+    -----
+    PluginWarning
+        For each plugin whose hook fails or gives something else than specs.
     """
-    _, _, hook_name, spec_type = GROUPS[kind]
+    _, _, hook_name, spec_type = _group(kind)
     records = {}
-    for implementation in getattr(manager.hook, hook_name).get_hookimpls():
+    for implementation in _implementations(manager, hook_name):
         label = implementation.plugin_name
         try:
             specs = list(implementation.function())
@@ -123,7 +138,7 @@ def collect(kind, manager):
         except Exception as error:
             _warn(f"plugin {label} could not be asked: {type(error).__name__}: {error}")
             continue
-        _, _, origin = label.partition(" from ")
+        _, _, origin = label.rpartition(" from ")
         distribution, _, version = origin.partition(" ")
         for spec in specs:
             if spec.name in records:
@@ -152,7 +167,8 @@ def list_plugins(kind=None):
     Raises
     ------
     PluginError
-        If two plugins offer the same name, or one implements an unknown hook.
+        If there is no such kind, two plugins offer the same name, or one
+        implements an unknown hook.
     """
     kinds = GROUPS if kind is None else (kind,)
     return [record for each in kinds for _, record in sorted(_records(each).items())]
@@ -183,6 +199,16 @@ def _get(kind, name):
     if name not in records:
         raise PluginError(f"no {kind} is called {name!r}{suggest(name, records)}")
     return records[name].spec
+
+
+def _group(kind):
+    if kind not in GROUPS:
+        raise PluginError(f"there is no kind of plugin called {kind!r}{suggest(kind, GROUPS)}")
+    return GROUPS[kind]
+
+
+def _implementations(manager, hook_name):
+    return getattr(manager.hook, hook_name).get_hookimpls()
 
 
 def _label(point):
