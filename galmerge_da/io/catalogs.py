@@ -17,6 +17,7 @@ from astropy.io import fits
 from astropy.io.votable import from_table, parse
 from astropy.io.votable.tree import Param
 from astropy.table import Column, MaskedColumn, Table
+from astropy.table.serialize import represent_mixins_as_columns
 
 from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.io.files import quiet
@@ -25,6 +26,9 @@ from galmerge_da.io.pictures import split
 __all__ = ["read_catalog", "read_fits_table", "write_catalog", "write_fits_table"]
 
 _FITS_KEY = re.compile(r"[A-Z0-9_-]{1,8}")
+
+#: Text that an XML attribute keeps as it is.
+_PLAIN_TEXT = re.compile(r"[\w.,;:/()+*=-]+( [\w.,;:/()+*=-]+)*", re.ASCII)
 
 #: Keys that describe the file itself.
 _RESERVED = re.compile(
@@ -38,6 +42,7 @@ def write_catalog(table, path, overwrite=False):
 
     Units, descriptions, UCDs (``column.info.meta["ucd"]``) and the entries of
     ``table.meta`` can be read back. In FITS a masked float becomes NaN.
+    Coordinates and times become columns of their parts (``where.ra``).
 
     Parameters
     ----------
@@ -146,13 +151,11 @@ def _meta(table):
 def _plain(table, images):
     """Columns that every format knows, with unit, description and UCD; others are left out with a warning."""
     plain, lost = Table(), []
+    table = represent_mixins_as_columns(table, exclude_classes=(u.Quantity,))
     for name in table.colnames:
         column = table[name]
         if np.ndim(column) > 1 and not images:
             lost.append(name)
-            continue
-        if not isinstance(column, (Column, u.Quantity)):
-            plain[name] = column
             continue
         values, mask, unit = split(column)
         if values.dtype.kind == "O":
@@ -214,7 +217,9 @@ def _ascii(text):
 
 
 def _fits_column(column):
-    """A column whose masked values FITS can express."""
+    """A column with text as bytes and masked values as FITS can express them."""
+    if column.dtype.kind == "U":
+        return Column(np.char.encode(np.ma.filled(column, ""), "utf-8"))
     if not isinstance(column, MaskedColumn):
         return column
     if column.dtype.kind in "fc":
@@ -223,20 +228,27 @@ def _fits_column(column):
         limits = np.iinfo(column.dtype)
         column.fill_value = limits.min if column.dtype.kind == "i" else limits.max
         return column
-    return column.filled("" if column.dtype.kind in "US" else False)
+    return column.filled(b"" if column.dtype.kind == "S" else False)
 
 
 def _add_meta(header, meta):
-    """Write entries under their own key where FITS can hold key and value, else as JSON in a ``GMETAn``."""
+    """Write entries under their own key where FITS returns them unchanged, else as JSON in a ``GMETAn``."""
     number = 0
     for key, value in meta.items():
-        simple = isinstance(value, (bool, int, float)) and np.isfinite(value)
-        simple |= isinstance(value, str) and value.isascii() and value.isprintable() and value == value.rstrip()
-        if simple and _FITS_KEY.fullmatch(key) and not _RESERVED.fullmatch(key):
+        if _FITS_KEY.fullmatch(key) and not _RESERVED.fullmatch(key) and _survives(value):
             header[key] = value
         else:
             number += 1
             header[f"GMETA{number}"] = json.dumps([key, value])
+
+
+def _survives(value):
+    """Whether a FITS card keeps a value as it is."""
+    try:
+        back = fits.Card.fromstring(fits.Card("KEY", value).image).value
+    except (TypeError, ValueError):
+        return False
+    return type(back) is type(value) and back == value
 
 
 def read_fits_table(path, hdu=None, memmap=False):
@@ -256,9 +268,15 @@ def read_fits_table(path, hdu=None, memmap=False):
             table[names[position]].info.description = value
         elif position < len(names):
             table[names[position]].info.meta["ucd"] = value
+    table.convert_bytestring_to_unicode()
+    return _with_known_units(table)
+
+
+def _with_known_units(table):
+    """Recognise units that astropy knows and the file format does not, such as nanomaggies."""
     for column in table.itercols():
-        if isinstance(getattr(column, "unit", None), u.UnrecognizedUnit):
-            column.unit = u.Unit(str(column.unit), parse_strict="silent")
+        if getattr(column, "unit", None) is not None:
+            column.unit = u.Unit(column.unit.to_string(), parse_strict="silent")
     return table
 
 
@@ -288,9 +306,10 @@ def _param(votable, key, value):
     if isinstance(value, float) and np.isfinite(value):
         return Param(votable, datatype="double", value=value, **common)
     text = dict(datatype="unicodeChar", arraysize="*", **common)
-    if isinstance(value, str):
+    if isinstance(value, str) and _PLAIN_TEXT.fullmatch(value):
         return Param(votable, value=value, **text)
-    return Param(votable, value=json.dumps(value), utype="json", **text)
+    escaped = json.dumps(value).translate({ord(letter): f"\\u{ord(letter):04x}" for letter in "&<>"})
+    return Param(votable, value=escaped, utype="json", **text)
 
 
 def _read_votable(path):
@@ -308,7 +327,7 @@ def _read_votable(path):
         if isinstance(column, MaskedColumn) and not np.any(column.mask):
             column = Column(column)
         table[name] = column
-    return table
+    return _with_known_units(table)
 
 
 # ECSV
@@ -317,12 +336,17 @@ def _read_votable(path):
 def _write_ecsv(table, path, overwrite):
     _check_target(path, overwrite)
     meta, plain = _meta(table), _plain(table, images=False)
-    plain.meta.update(meta)
+    broken = [[key, value] for key, value in meta.items() if isinstance(value, str) and not value.isprintable()]
+    plain.meta.update({key: value for key, value in meta.items() if [key, value] not in broken})
+    if broken:
+        plain.meta["GMETA"] = json.dumps(broken)
     _save(path, lambda name: plain.write(name, format="ascii.ecsv"))
 
 
 def _read_ecsv(path):
-    return Table.read(path, format="ascii.ecsv")
+    table = Table.read(path, format="ascii.ecsv")
+    table.meta.update(json.loads(table.meta.pop("GMETA", "[]")))
+    return table
 
 
 def _read_csv(path):

@@ -281,8 +281,8 @@ def _cut(data, x, y, frame):
     flags = np.zeros(len(x), dtype=np.int32)
     known = np.isfinite(x) & np.isfinite(y)
     far = 10 * (height + width + ny + nx)  # keeps the integers small; wholly outside all the same
-    x0 = np.ceil(np.clip(np.where(known, x, -far), -far, far) - nx / 2).astype(int)
-    y0 = np.ceil(np.clip(np.where(known, y, -far), -far, far) - ny / 2).astype(int)
+    x, y = (np.round(np.clip(np.where(known, value, -far), -far, far), 6) for value in (x, y))  # no flips by round-off
+    x0, y0 = np.ceil(x - nx / 2).astype(int), np.ceil(y - ny / 2).astype(int)
     for row, (left, bottom) in enumerate(zip(x0, y0, strict=True)):
         x1, x2, y1, y2 = max(left, 0), min(left + nx, width), max(bottom, 0), min(bottom + ny, height)
         if x1 < x2 and y1 < y2:

@@ -5,6 +5,7 @@ Nothing here knows about tables, files or rows.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import reduce
 
 import astropy.units as u
 import numpy as np
@@ -147,9 +148,9 @@ def _plane(values, axes, shape, what, dtype):
 
 
 def join_masks(*masks):
-    """The logical or of all masks that are not None; None if all are."""
+    """The logical or of all masks that are not None, which broadcast; None if all are."""
     masks = [mask for mask in masks if mask is not None]
-    return np.logical_or.reduce(masks) if masks else None
+    return reduce(np.logical_or, masks) if masks else None
 
 
 def as_picture(entry, axes="CHW", mask=None):
@@ -197,7 +198,8 @@ def as_picture(entry, axes="CHW", mask=None):
 def _weight(uncertainty, axes, shape):
     """Inverse variance of an NDData uncertainty; None where its kind has none."""
     try:
-        weight = uncertainty.represent_as(InverseVariance).array
+        with np.errstate(divide="ignore"):
+            weight = uncertainty.represent_as(InverseVariance).array
     except (AttributeError, TypeError):  # none, or a kind without a variance
         return None
     weight = _plane(weight, axes, shape, "uncertainty", np.float32)

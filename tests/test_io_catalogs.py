@@ -1,0 +1,206 @@
+"""Catalogues survive FITS, ECSV and VOTable."""
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.io.votable import parse
+from astropy.table import MaskedColumn, QTable, Table
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from galmerge_da.exceptions import InputError, InputWarning
+from galmerge_da.io import read_catalog, save_cutouts, write_catalog
+
+SUFFIXES = [".fits", ".fit", ".ecsv", ".vot", ".xml"]
+
+META = {
+    "MODEL": "default",
+    "WEIGHTS": "0123456789abcdef" * 4,
+    "weights_sha256": "0123456789abcdef" * 4,
+    "THRESH": 0.5,
+    "tiny": 1.2345678901234567e-300,
+    "NLOOKS": 12345678901,
+    "ADAPTED": True,
+    "author": "Ćiprijanović, \"A.\" & 'others' <x>",
+    "CITATION": "a very long citation, " * 20 + "end",
+    "NAXIS": "a reserved keyword",
+    "lines": "one\ntwo",
+    "NOTHING": None,
+    "LOSSES": ["mmd", "fisher"],
+    "EMPTY": "",
+}
+
+
+def catalog():
+    table = QTable()
+    table["id"] = np.array([3, 2, 588017978376519846])
+    table["name"] = ["a", "bb", "ccc Ć"]
+    table["ra"] = [10.123456789012345, 20, 30] * u.deg
+    table["flux"] = np.array([1, 2, 3], ">f4") * u.Unit("nmgy")
+    table["merger_prob"] = MaskedColumn([0.1, 0.2, 0.3], mask=[False, True, False])
+    table["n_votes"] = MaskedColumn(np.array([1, 2, 3], np.int16), mask=[True, False, False])
+    table["flags"] = np.array([0, 1, 64], np.int32)
+    table["good"] = [True, False, True]
+    table["merger_prob"].info.description = "probability of a merger, calibrated"
+    table["merger_prob"].info.meta = {"ucd": "stat.probability;src.morph.type"}
+    table["ra"].info.description = "right ascension"
+    table["ra"].info.meta = {"ucd": "pos.eq.ra"}
+    table.meta.update(META)
+    return table
+
+
+@pytest.fixture(params=SUFFIXES)
+def path(request, tmp_path):
+    return tmp_path / f"catalog{request.param}"
+
+
+def test_a_catalogue_survives(path):
+    table = catalog()
+    write_catalog(table, path)
+    again = read_catalog(path)
+    assert again.colnames == table.colnames
+    for name in ("id", "name", "flags", "good"):
+        assert again[name].tolist() == table[name].tolist(), name
+        assert again[name].dtype.kind == table[name].dtype.kind, name
+    for name in ("ra", "flux"):
+        assert again[name].unit == table[name].unit
+        assert np.array_equal(np.asarray(again[name]), table[name].value)
+    assert again["ra"].info.description == "right ascension"
+    assert again["ra"].info.meta["ucd"] == "pos.eq.ra"
+    assert again["merger_prob"].info.description == "probability of a merger, calibrated"
+    assert again["merger_prob"].info.meta["ucd"] == "stat.probability;src.morph.type"
+    probabilities = np.ma.filled(again["merger_prob"], np.nan)
+    assert np.isnan(probabilities).tolist() == [False, True, False] and probabilities[2] == 0.3
+    assert np.ma.getmaskarray(again["n_votes"]).tolist() == [True, False, False]
+    assert {key: again.meta[key] for key in META} == META
+
+
+def test_the_table_handed_over_is_left_alone(path):
+    table = catalog()
+    write_catalog(table, path)
+    assert table["ra"].info.description == "right ascension" and table["ra"].info.meta == {"ucd": "pos.eq.ra"}
+    assert table["ra"].unit == u.deg and table.meta == META
+
+
+def test_a_second_round_changes_nothing(path):
+    write_catalog(catalog(), path)
+    first = read_catalog(path)
+    write_catalog(first, path, overwrite=True)
+    second = read_catalog(path)
+    assert second.meta == first.meta and second.colnames == first.colnames
+    for name in first.colnames:
+        assert second[name].unit == first[name].unit and second[name].info.meta == first[name].info.meta
+        assert second[name].dtype == first[name].dtype
+
+
+def test_an_empty_catalogue_keeps_its_columns(path):
+    write_catalog(catalog()[:0], path)
+    again = read_catalog(path)
+    assert len(again) == 0 and again.colnames == catalog().colnames and again["ra"].unit == u.deg
+
+
+def test_other_tools_find_units_and_ucds(tmp_path):
+    write_catalog(catalog(), tmp_path / "a.fits")
+    header = fits.getheader(tmp_path / "a.fits", 1)
+    assert header["TUCD3"] == "pos.eq.ra" and header["TCOMM3"] == "right ascension" and header["TUNIT3"] == "deg"
+    assert header["THRESH"] == 0.5 and header["TUNIT4"] == "nmgy"
+    write_catalog(catalog(), tmp_path / "a.vot")
+    element = parse(tmp_path / "a.vot").get_first_table()
+    assert element.get_field_by_id_or_name("ra").ucd == "pos.eq.ra"
+    assert {param.name for param in element.params} == set(META)
+
+
+def test_pixels_stay_in_fits_and_are_left_out_elsewhere(path):
+    table = catalog()
+    table["image"] = np.arange(3 * 2 * 4 * 5, dtype=np.float32).reshape(3, 2, 4, 5)
+    if path.suffix in (".fits", ".fit"):
+        write_catalog(table, path)
+        assert np.array_equal(read_catalog(path)["image"], table["image"])
+    else:
+        with pytest.warns(InputWarning, match="left out.*: image$"):
+            write_catalog(table, path)
+        assert "image" not in read_catalog(path).colnames
+
+
+def test_what_no_format_holds_is_named(path):
+    table = Table({"id": [1], "thing": np.array([{1, 2}], dtype=object), "text": np.array(["x"], dtype=object)})
+    table.meta["unsaved"] = object()
+    with pytest.warns(InputWarning) as caught:
+        write_catalog(table, path)
+    assert [str(warning.message).split(": ")[-1] for warning in caught] == ["unsaved", "thing"]
+    assert read_catalog(path)["text"].tolist() == ["x"]
+
+
+def test_an_existing_file_is_safe(path):
+    write_catalog(catalog(), path)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="exists"):
+        write_catalog(catalog()[:1], path)
+    assert path.read_bytes() == before
+    write_catalog(catalog()[:1], path, overwrite=True)
+    assert len(read_catalog(path)) == 1
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(path, monkeypatch):
+    write_catalog(catalog(), path)
+    before = path.read_bytes()
+
+    def fail(*args):
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.replace", fail)
+    with pytest.raises(InputError, match="disk full"):
+        write_catalog(catalog()[:1], path, overwrite=True)
+    assert path.read_bytes() == before and [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_sky_coordinates_become_their_parts(path):
+    where = SkyCoord([1, 2] * u.deg, [3, 4] * u.deg)
+    write_catalog(QTable({"where": where, "z": [0.1, 0.2]}), path)
+    again = read_catalog(path)
+    assert again.colnames == ["where.ra", "where.dec", "z"] and again["where.ra"].unit == u.deg
+    assert again["where.dec"].tolist() == [3, 4]
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a", "a.parquet", "a.csv"])
+def test_an_unknown_ending_is_an_error(tmp_path, name):
+    with pytest.raises(InputError, match="ends in .fits"):
+        write_catalog(catalog(), tmp_path / name)
+
+
+def test_bad_files_and_folders_are_errors(path):
+    with pytest.raises(InputError, match="no such file"):
+        read_catalog(path)
+    with pytest.raises(InputError, match="no folder"):
+        write_catalog(catalog(), path.parent / "nowhere" / path.name)
+    with pytest.raises(InputError, match="must be a Table"):
+        write_catalog([1, 2], path)
+    path.write_text("not a table")
+    with pytest.raises(InputError, match="cannot be read"):
+        read_catalog(path)
+
+
+def test_save_cutouts_wants_pixels_and_fits(tmp_path):
+    with pytest.raises(InputError, match="column of images"):
+        save_cutouts(Table({"id": [1]}), tmp_path / "a.fits")
+    table = Table({"image": np.zeros((2, 3, 4, 5), np.uint8)})
+    with pytest.raises(InputError, match=".fits file"):
+        save_cutouts(table, tmp_path / "a.ecsv")
+    save_cutouts(table, tmp_path / "a.fits")
+    assert fits.getdata(tmp_path / "a.fits")["image"].dtype == np.uint8
+    with pytest.raises(InputError, match="exists"):
+        save_cutouts(table, tmp_path / "a.fits")
+
+
+values = st.one_of(st.booleans(), st.integers(-(2**62), 2**62), st.floats(allow_nan=False), st.text(), st.none())
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.dictionaries(st.text(st.characters(categories=["L", "N"], codec="ascii"), min_size=1), values, max_size=4))
+def test_any_flat_meta_survives_fits_and_votable(tmp_path_factory, meta):
+    folder = tmp_path_factory.mktemp("meta")
+    for suffix in (".fits", ".vot"):
+        write_catalog(Table({"id": [1]}, meta=meta), folder / f"a{suffix}")
+        assert read_catalog(folder / f"a{suffix}").meta == meta

@@ -1,0 +1,372 @@
+"""The same galaxies, held in every way a user can hold them, become the same `Cutouts`."""
+
+import sys
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.nddata import CCDData, Cutout2D, InverseVariance, NDData, StdDevUncertainty
+from astropy.table import MaskedColumn, QTable, Table
+from astropy.utils.masked import Masked
+from astropy.wcs import WCS
+from PIL import Image
+
+from galmerge_da.exceptions import InputWarning
+from galmerge_da.flags import Flag
+from galmerge_da.io import CutoutSource, open_cutouts, save_cutouts
+
+N, C, H, W = 7, 3, 12, 14
+BANDS = ("g", "r", "i")
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    return np.random.default_rng(3).normal(100, 20, (N, C, H, W)).astype(np.float32)
+
+
+def objects(values):
+    column = np.empty(len(values), dtype=object)
+    column[:] = list(values)
+    return column
+
+
+def table(column, **columns):
+    return Table({"id": np.arange(N) + 50, "image": column, **columns})
+
+
+def write_each(folder, pixels, write, suffix):
+    names = [str(folder / f"galaxy{row}{suffix}") for row in range(len(pixels))]
+    for name, image in zip(names, pixels, strict=True):
+        write(name, image)
+    return names
+
+
+def write_fits(name, image):
+    fits.writeto(name, image)
+
+
+def write_extension(name, image):
+    file = name.split("[")[0]
+    hdus = [fits.PrimaryHDU(np.zeros((3, 3))), fits.ImageHDU(image, name="SCI"), fits.ImageHDU(image * 0, name="ERR")]
+    fits.HDUList(hdus).writeto(file)
+
+
+def in_single_bands(folder, pixels, write, suffix):
+    columns = {}
+    for band in range(C):
+        (folder / str(band)).mkdir()
+        columns[f"image_{band}"] = write_each(folder / str(band), pixels[:, band], write, suffix)
+    return Table({"id": np.arange(N) + 50, **columns}), {"image": list(columns)}
+
+
+def csv_table(folder, pixels):
+    (folder / "stamps").mkdir()
+    write_each(folder / "stamps", pixels, write_fits, ".fits")
+    names = [f"stamps/galaxy{row}.fits" for row in range(N)]
+    Table({"id": np.arange(N) + 50, "image": names}).write(folder / "list.csv")
+    return folder / "list.csv", {}
+
+
+def fits_table(folder, pixels):
+    save_cutouts(table(pixels), folder / "set.fits")
+    return folder / "set.fits", {}
+
+
+def hlsp(folder, pixels):
+    labels = fits.ImageHDU(np.arange(N, dtype=float))
+    fits.HDUList([fits.PrimaryHDU(pixels), labels]).writeto(folder / "hlsp.fits")
+    return folder / "hlsp.fits", {}
+
+
+def published(folder, pixels):
+    np.save(folder / "Sim_X_noisy.npy", pixels)
+    np.save(folder / "Sim_y_noisy.npy", np.arange(N, dtype=float))
+    return folder / "Sim_X_noisy.npy", {}
+
+
+def tensor(pixels):
+    return pytest.importorskip("torch").from_numpy(pixels.copy())
+
+
+KINDS = {
+    "array column": lambda f, p: (table(p), {}),
+    "array column HWC": lambda f, p: (table(np.moveaxis(p, 1, -1)), {"axes": "HWC"}),
+    "big-endian column": lambda f, p: (table(p.astype(">f4")), {}),
+    "float64 column": lambda f, p: (table(p.astype(float)), {}),
+    "non-contiguous column": lambda f, p: (table(np.repeat(p, 2, axis=-1)[..., ::2]), {}),
+    "column of another name": lambda f, p: (Table({"id": np.arange(N) + 50, "stamp": p}), {"image": "stamp"}),
+    "QTable": lambda f, p: (QTable({"id": np.arange(N) + 50, "image": p * u.nJy}), {}),
+    "masked column": lambda f, p: (table(MaskedColumn(p, mask=np.zeros(p.shape, bool))), {}),
+    "masked quantity": lambda f, p: (QTable({"id": np.arange(N) + 50, "image": Masked(p) * u.nJy}), {}),
+    "band columns": lambda f, p: (
+        Table({"id": np.arange(N) + 50, "a": p[:, 0], "b": p[:, 1], "c": p[:, 2]}),
+        {"image": ["a", "b", "c"]},
+    ),
+    "band columns of two units": lambda f, p: (
+        QTable({"id": np.arange(N) + 50, "a": p[:, 0] * u.nJy, "b": p[:, 1] / 1000 * u.uJy, "c": p[:, 2] * u.nJy}),
+        {"image": ["a", "b", "c"]},
+    ),
+    "structured array": lambda f, p: (table(p).as_array(), {}),
+    "array": lambda f, p: (p, {}),
+    "array HWC": lambda f, p: (np.moveaxis(p, 1, -1), {"axes": "HWC"}),
+    "quantity": lambda f, p: (p * u.nJy, {}),
+    "tensor": lambda f, p: (tensor(p), {}),
+    "tensor with a gradient": lambda f, p: (tensor(p).requires_grad_(), {}),
+    "list of arrays": lambda f, p: (list(p), {}),
+    "list of tensors": lambda f, p: (list(tensor(p)), {}),
+    "list of NDData": lambda f, p: ([NDData(image) for image in p], {}),
+    "object column of arrays": lambda f, p: (table(objects(p)), {}),
+    "column of NDData": lambda f, p: (table(objects([NDData(image, unit=u.nJy) for image in p])), {}),
+    "column of CCDData": lambda f, p: (table(objects([CCDData(image, unit=u.nJy) for image in p])), {}),
+    "columns of Cutout2D": lambda f, p: (
+        Table(
+            {f"b{b}": objects([Cutout2D(image, (W // 2, H // 2), (H, W)) for image in p[:, b]]) for b in range(C)}
+            | {"id": np.arange(N) + 50}
+        ),
+        {"image": ["b0", "b1", "b2"]},
+    ),
+    "FITS paths": lambda f, p: (table(write_each(f, p, write_fits, ".fits")), {}),
+    "FITS paths as bytes": lambda f, p: (table(np.array(write_each(f, p, write_fits, ".fits"), dtype=bytes)), {}),
+    "pathlib paths": lambda f, p: (table(objects([f / name for name in write_each(f, p, write_fits, ".fits")])), {}),
+    "FITS in int": lambda f, p: (table(write_each(f, p, lambda n, i: write_fits(n, i.astype(">f8")), ".fits")), {}),
+    "FITS bz2 paths": lambda f, p: (table(write_each(f, p, write_fits, ".fits.bz2")), {}),
+    "FITS gz paths": lambda f, p: (table(write_each(f, p, write_fits, ".fits.gz")), {}),
+    "FITS extension number": lambda f, p: (table(write_each(f, p, write_extension, ".fits[1]")), {}),
+    "FITS extension name": lambda f, p: (table(write_each(f, p, write_extension, ".fits[SCI]")), {}),
+    "FITS extension version": lambda f, p: (table(write_each(f, p, write_extension, ".fits[SCI,1]")), {}),
+    "npy paths": lambda f, p: (table(write_each(f, p, np.save, ".npy")), {}),
+    "npy paths HWC": lambda f, p: (table(write_each(f, np.moveaxis(p, 1, -1), np.save, ".npy")), {"axes": "HWC"}),
+    "one FITS path a band": lambda f, p: in_single_bands(f, p, write_fits, ".fits"),
+    "one npy path a band": lambda f, p: in_single_bands(f, p, np.save, ".npy"),
+    "column of band paths": lambda f, p: (
+        table(np.stack(list(in_single_bands(f, p, np.save, ".npy")[0].columns[1:].values()), axis=1)),
+        {},
+    ),
+    "list of paths": lambda f, p: (write_each(f, p, write_fits, ".fits"), {}),
+    "csv": csv_table,
+    "FITS table": fits_table,
+    "FITS table as str": lambda f, p: (str(fits_table(f, p)[0]), {}),
+    "FITS table extension": lambda f, p: (f"{fits_table(f, p)[0]}[1]", {}),
+    "HLSP": hlsp,
+    "X.npy": published,
+    "Cutouts": lambda f, p: (open_cutouts(p).read(), {}),
+    "Cutouts in a list": lambda f, p: (open_cutouts(list(p)).read(), {}),
+    "CutoutSource": lambda f, p: (open_cutouts(p, bands=BANDS, chunk_size=3), {}),
+}
+
+
+@pytest.fixture(params=KINDS)
+def held(request, tmp_path, pixels):
+    source, options = KINDS[request.param](tmp_path, pixels)
+    return request.param, source, {"bands": BANDS, "chunk_size": 3, **options}
+
+
+def test_every_kind_gives_the_same_cutouts(held, pixels):
+    kind, source, options = held
+    opened = open_cutouts(source, **options)
+    assert isinstance(opened, CutoutSource)
+    assert (len(opened), opened.bands, opened.n_bands, opened.stretched) == (N, BANDS, C, False)
+    cutouts = opened.read()
+    assert cutouts.data.shape == (N, C, H, W)
+    assert cutouts.data.dtype == np.float32 and cutouts.data.dtype.isnative and cutouts.data.flags.c_contiguous
+    np.testing.assert_allclose(cutouts.data, pixels, rtol=3e-7)
+    assert not cutouts.flags.any() and cutouts.flags.dtype == np.int32
+    assert cutouts.row.tolist() == list(range(N))
+    assert cutouts.mask is None or not cutouts.mask.any()
+    assert len(cutouts.table) == len(opened.table) == N
+    if "id" in cutouts.table.colnames:
+        assert cutouts.table["id"].tolist() == [*range(50, 50 + N)]
+
+
+def test_chunks_are_the_rows_in_order_again_and_again(held, pixels):
+    _, source, options = held
+    opened = open_cutouts(source, **options)
+    for _ in range(2):
+        chunks = list(opened)
+        assert [len(chunk) for chunk in chunks] == [3, 3, 1]
+        np.testing.assert_allclose(np.concatenate([chunk.data for chunk in chunks]), pixels, rtol=3e-7)
+        assert np.concatenate([chunk.row for chunk in chunks]).tolist() == list(range(N))
+
+
+def test_pixels_leave_the_table_and_paths_stay(tmp_path, pixels):
+    assert open_cutouts(table(pixels)).table.colnames == ["id"]
+    assert open_cutouts(table(objects([NDData(image) for image in pixels]))).table.colnames == ["id"]
+    assert open_cutouts(table(write_each(tmp_path, pixels, write_fits, ".fits"))).table.colnames == ["id", "image"]
+    assert open_cutouts(pixels).table["row"].tolist() == list(range(N))
+    masks = np.zeros(pixels.shape, bool)
+    assert open_cutouts(table(pixels, bad=masks), mask="bad").table.colnames == ["id"]
+
+
+@pytest.mark.parametrize("make", [hlsp, published])
+def test_published_layouts_bring_their_labels(tmp_path, pixels, make):
+    labels = open_cutouts(make(tmp_path, pixels)[0]).table["label"]
+    assert labels.tolist() == list(range(N)) and labels.dtype.kind == "i"
+
+
+@pytest.mark.parametrize("names", [("x_sample", "y_sample"), ("X", "y"), ("A_X_Illustris2_b", "A_y_Illustris2_b")])
+def test_labels_are_found_by_name(tmp_path, pixels, names):
+    np.save(tmp_path / f"{names[0]}.npy", pixels)
+    np.save(tmp_path / f"{names[1]}.npy", np.ones((N, 1)))
+    assert open_cutouts(tmp_path / f"{names[0]}.npy").table["label"].tolist() == [1] * N
+
+
+def test_hlsp_labels_may_be_a_table(tmp_path, pixels):
+    column = fits.BinTableHDU(Table({"merger": np.arange(N)}))
+    fits.HDUList([fits.PrimaryHDU(pixels), column]).writeto(tmp_path / "a.fits")
+    assert open_cutouts(tmp_path / "a.fits").table["label"].tolist() == list(range(N))
+
+
+def test_data_sets_are_read_from_disk_in_chunks(tmp_path, pixels):
+    np.save(tmp_path / "X.npy", pixels)
+    chunk = next(iter(open_cutouts(tmp_path / "X.npy", chunk_size=2)))
+    base = chunk.data
+    while base.base is not None and not isinstance(base, np.memmap):
+        base = base.base
+    assert isinstance(base, np.memmap)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, ">i4", np.uint16, np.bool_, np.float16])
+def test_every_number_becomes_native_float32(tmp_path, dtype):
+    values = (np.arange(2 * 3 * 12 * 12).reshape(2, 3, 12, 12) % 2).astype(dtype)
+    for source in (values, list(values), Table({"image": values})):
+        data = open_cutouts(source).read().data
+        assert data.dtype == np.dtype("=f4")
+        assert np.array_equal(data, values.astype(np.float32))
+
+
+def test_two_axes_are_one_band():
+    for source in (np.ones((4, 12, 12)), [np.ones((12, 12))] * 4, Table({"image": np.ones((4, 12, 12))})):
+        assert open_cutouts(source, bands="r").read().data.shape == (4, 1, 12, 12)
+
+
+def test_units_are_kept_and_converted(pixels, tmp_path):
+    assert open_cutouts(QTable({"image": pixels * u.nJy})).read().unit == u.nJy
+    mixed = [CCDData(pixels[0], unit=u.nJy), CCDData(pixels[1] / 1000, unit=u.uJy)]
+    cutouts = open_cutouts(mixed).read()
+    assert cutouts.unit == u.nJy
+    np.testing.assert_allclose(cutouts.data, pixels[:2], rtol=1e-6)
+    fits.writeto(tmp_path / "a.fits", pixels[0], fits.Header({"BUNIT": "nanomaggy"}))
+    assert open_cutouts([str(tmp_path / "a.fits")]).read().unit == u.Unit("nmgy")
+
+
+def test_masks_of_all_kinds_are_joined(pixels):
+    own = np.zeros(pixels.shape, bool)
+    own[0, 1, 2, 3] = True
+    given = np.zeros((N, H, W), bool)
+    given[1, 4, 5] = True
+    expected = own | given[:, None]
+    column = MaskedColumn(pixels, mask=own)
+    for source, mask in [
+        (table(column), given),
+        (table(column, bad=given), "bad"),
+        (table(pixels), expected),
+        (list(np.ma.array(pixels, mask=own)), given),
+        ([NDData(image, mask=bad) for image, bad in zip(pixels, own, strict=True)], list(given)),
+        (QTable({"image": Masked(pixels, mask=own) * u.nJy}), given),
+        (np.moveaxis(np.ma.array(pixels, mask=own), 1, -1), given),
+    ]:
+        axes = "HWC" if np.shape(source)[1:] == (H, W, C) else "CHW"
+        assert np.array_equal(open_cutouts(source, mask=mask, axes=axes).read().mask, expected)
+
+
+def test_one_mask_a_band(pixels):
+    masks = np.random.default_rng(1).random(pixels.shape) > 0.5
+    columns = {f"i{b}": pixels[:, b] for b in range(C)} | {f"m{b}": masks[:, b] for b in range(C)}
+    opened = open_cutouts(Table(columns), image=["i0", "i1", "i2"], mask=["m0", "m1", "m2"])
+    assert np.array_equal(opened.read().mask, masks)
+
+
+def test_uncertainty_becomes_weight_and_wcs_is_kept(pixels):
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = "RA---TAN", "DEC--TAN"
+    wcs.wcs.cdelt = -0.5 / 3600, 0.5 / 3600
+    sigma = np.full((C, H, W), 2.0)
+    sigma[0, 0, 0] = 0
+    cutouts = open_cutouts(
+        [
+            NDData(pixels[0], uncertainty=StdDevUncertainty(sigma), wcs=wcs),
+            NDData(pixels[1], uncertainty=InverseVariance(np.full((C, H, W), 0.25)), wcs=wcs),
+        ]
+    ).read()
+    assert cutouts.weight[0, 0, 0, 0] == 0 and np.all(cutouts.weight.reshape(-1)[1:] == 0.25)
+    assert len(cutouts.wcs) == 2
+    np.testing.assert_allclose(cutouts.pixel_scale.to_value(u.arcsec), [0.5, 0.5])
+
+
+def test_different_sizes_stay_a_list():
+    sizes = [(20, 30), (12, 12), (45, 11)]
+    images = [np.full((2, *size), size[0], dtype=">i2") for size in sizes]
+    cutouts = open_cutouts(images, mask=[image[0] > 20 for image in images]).read()
+    assert [image.shape for image in cutouts.data] == [(2, *size) for size in sizes]
+    assert all(image.dtype == np.dtype("=f4") and np.all(image == len(image[0])) for image in cutouts.data)
+    assert [bool(mask.all()) for mask in cutouts.mask] == [False, False, True]
+    again = open_cutouts(cutouts).read()
+    assert all(np.array_equal(a, b) for a, b in zip(again.data, cutouts.data, strict=True))
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png"])
+def test_colour_pictures_are_stretched_and_grey_ones_are_not(tmp_path, suffix):
+    colour = np.zeros((3, 20, 30, 3), np.uint8) + np.array([200, 100, 50], np.uint8)
+    names = write_each(tmp_path, colour, lambda name, image: Image.fromarray(image).save(name), suffix)
+    opened = open_cutouts(names, survey="sdss-jpeg")
+    cutouts = opened.read()
+    assert opened.stretched and cutouts.stretched and opened.bands == ("i", "r", "g")
+    assert cutouts.data.shape == (3, 3, 20, 30)
+    np.testing.assert_allclose(cutouts.data.mean((0, 2, 3)), [200, 100, 50], atol=2)
+    Image.fromarray(colour[0, ..., 0]).save(tmp_path / f"grey{suffix}")
+    grey = open_cutouts(tmp_path / f"grey{suffix}").read()
+    assert grey.data.shape == (1, 1, 20, 30) and not grey.stretched
+
+
+@pytest.mark.parametrize("mode, n_bands", [("RGBA", 3), ("P", 3), ("L", 1), ("LA", 1), ("1", 1), ("I;16", 1)])
+def test_every_picture_mode_is_read(tmp_path, mode, n_bands):
+    if mode == "I;16":
+        picture = Image.fromarray(np.full((20, 20), 60000, np.uint16))
+    else:
+        picture = Image.new("RGB", (20, 20), (255, 255, 255)).convert(mode)
+    picture.save(tmp_path / "a.png")
+    cutouts = open_cutouts(tmp_path / "a.png").read()
+    assert cutouts.data.shape == (1, n_bands, 20, 20)
+    assert np.all(cutouts.data == (60000 if mode == "I;16" else 255))
+
+
+def test_bytes_of_a_picture_survey_are_stretched():
+    values = np.zeros((2, 3, 20, 20), np.uint8)
+    assert open_cutouts(values, survey="sdss-jpeg").stretched
+    assert not open_cutouts(values).stretched
+    with pytest.warns(InputWarning, match="8-bit"):
+        assert not open_cutouts(values.astype(float), survey="sdss-jpeg").stretched
+
+
+def test_relative_paths_start_from_the_working_directory(tmp_path, monkeypatch, pixels):
+    write_each(tmp_path, pixels, write_fits, ".fits")
+    monkeypatch.chdir(tmp_path)
+    names = [f"galaxy{row}.fits" for row in range(N)]
+    assert not open_cutouts(Table({"image": names})).read().flags.any()
+
+
+def test_a_single_cube_is_one_galaxy(tmp_path, pixels):
+    write_extension(str(tmp_path / "a.fits"), pixels[0])
+    assert open_cutouts(f"{tmp_path}/a.fits[SCI]").read().data.shape == (1, C, H, W)
+
+
+def test_large_images_pass():
+    image = np.zeros((1, 5000, 5000), np.float32)
+    chunk = next(iter(open_cutouts([image, image[:, :12, :12]])))
+    assert [each.shape for each in chunk.data] == [(1, 5000, 5000), (1, 12, 12)]
+    assert len(next(iter(open_cutouts(np.broadcast_to(np.uint8(0), (999, 2**16, 2**11)))))) == 1
+
+
+def test_flags_of_our_own_are_taken_up_and_others_are_left(pixels):
+    ours = table(pixels, flags=np.full(N, 64, np.int32))
+    ours["flags"].info.description = "quality flags, see galmerge_da.decode_flags"
+    opened = open_cutouts(ours)
+    assert opened.table.colnames == ["id"]
+    assert set(opened.read().flags) == {Flag.OFF_EDGE}
+    theirs = open_cutouts(table(pixels, flags=np.full(N, 2)))
+    assert theirs.table.colnames == ["id", "flags"] and not theirs.read().flags.any()
+
+
+def test_reading_needs_no_torch():
+    assert "torch" not in {name.split(".")[0] for name in sys.modules if name.startswith("galmerge_da.io")}
