@@ -181,9 +181,6 @@ def _warn(message):
     warnings.warn(message, InputWarning, stacklevel=5)
 
 
-# FITS
-
-
 def write_fits_table(table, path, overwrite=False):
     """Write a table as the first extension of a FITS file; see `write_catalog`."""
     _check_target(path, overwrite)
@@ -280,9 +277,6 @@ def _with_known_units(table):
     return table
 
 
-# VOTable
-
-
 def _write_votable(table, path, overwrite):
     _check_target(path, overwrite)
     meta, plain = _meta(table), _plain(table, images=False)
@@ -328,9 +322,6 @@ def _read_votable(path):
             column = Column(column)
         table[name] = column
     return _with_known_units(table)
-
-
-# ECSV
 
 
 def _write_ecsv(table, path, overwrite):

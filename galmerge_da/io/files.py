@@ -79,6 +79,8 @@ def sniff(path):
 
 def celestial_wcs(header):
     """The two-dimensional sky WCS of a header, or None."""
+    if "CTYPE1" not in header:
+        return None
     try:
         with quiet():
             wcs = WCS(header, naxis=2)

@@ -256,7 +256,8 @@ def extract_cutouts(catalog, images, size, *, bands=None):
         flags |= np.asarray(table["flags"], dtype=np.int32)
         table.remove_column("flags")
     _make_place(table, ("image", "flags"))
-    table["image"] = Column(stamps, unit=mosaic.unit, description="pixels (band, y, x)")
+    column = Column(stamps, unit=mosaic.unit, description="pixels (band, y, x)", copy=False)
+    table.add_column(column, name="image", copy=False)
     table["flags"] = Column(flags, description=FLAGS_DESCRIPTION, meta={"ucd": "meta.code.qual"})
     if mosaic.bands is not None:
         table.meta["BANDS"] = ",".join(mosaic.bands)
