@@ -12,7 +12,8 @@ from scipy.ndimage import zoom
 
 from galmerge_da.io import Cutouts
 from galmerge_da.photometry import find_nucleus, mirror_template, petrosian_radius, rotational_asymmetry
-from galmerge_da.preprocessing import PreprocessingRecipe, preprocess, resample
+from galmerge_da.preprocessing import PreprocessingRecipe, preprocess
+from galmerge_da.resampling import resample
 
 N = 64
 

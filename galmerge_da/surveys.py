@@ -27,16 +27,16 @@ _SDSS = dict(
     pixel_scale=0.396 * u.arcsec,
     zero_point=22.5 * u.ABmag,
     exposure=53.9 * u.s,
-    magnitude=[14.5, 17.0] * u.ABmag,
+    magnitude=[13.8, 16.2] * u.ABmag,
     radius=[4.6, 11.3] * u.arcsec,
     redshift=0.05,
 )
 
 _SDSS_BANDS = {
     # band: (PSF FWHM ", depth AB mag, electrons per nanomaggy, um)
-    "g": (1.44, 23.1, 1000.0, 0.477),
+    "g": (1.44, 23.0, 1000.0, 0.477),
     "r": (1.32, 22.7, 950.0, 0.623),
-    "i": (1.26, 22.2, 700.0, 0.763),
+    "i": (1.26, 22.4, 700.0, 0.763),
 }
 
 

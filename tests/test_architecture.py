@@ -13,7 +13,7 @@ ROOT = Path(galmerge_da.__file__).parent
 
 FLOORS = {
     "exceptions": 0, "flags": 0, "specs": 0,
-    "io": 1, "photometry": 1, "plugins": 1, "surveys": 1,
+    "io": 1, "photometry": 1, "plugins": 1, "resampling": 1, "surveys": 1,
     "preprocessing": 2, "simulation": 2,
     "adaptation": 3, "models": 3,
     "metrics": 4,
@@ -34,7 +34,7 @@ FORBIDDEN = {
     "inference": {"training", "adaptation"},
 }
 
-TORCH_FREE = ["specs", "flags", "exceptions", "plugins", "surveys", "io", "photometry", "preprocessing", "metrics"]
+TORCH_FREE = ["specs", "flags", "exceptions", "plugins", "surveys", "io", "photometry", "resampling", "preprocessing", "metrics"]
 
 
 def modules():

@@ -7,7 +7,8 @@ from tqdm import tqdm
 from galmerge_da.exceptions import InputError
 from galmerge_da.io import Cutouts, CutoutSource, open_cutouts
 from galmerge_da.photometry import edge_background, rotational_asymmetry
-from galmerge_da.preprocessing import given_radii, linearise, measure_radii, resample
+from galmerge_da.preprocessing import given_radii, linearise, measure_radii
+from galmerge_da.resampling import resample
 
 __all__ = ["rotational_asymmetry_table"]
 

@@ -9,7 +9,6 @@ from galmerge_da.preprocessing.frames import Frames, preprocess
 from galmerge_da.preprocessing.pixels import linearise
 from galmerge_da.preprocessing.radii import given_radii, measure_radii
 from galmerge_da.preprocessing.recipe import PreprocessingRecipe
-from galmerge_da.preprocessing.resampling import resample
 
 __all__ = [
     "Frames",
@@ -19,5 +18,4 @@ __all__ = [
     "match_bands",
     "measure_radii",
     "preprocess",
-    "resample",
 ]

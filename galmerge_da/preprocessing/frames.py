@@ -11,7 +11,7 @@ from galmerge_da.photometry import edge_background
 from galmerge_da.preprocessing.bands import match_bands
 from galmerge_da.preprocessing.pixels import background_level, fill_bad_pixels, linearise, missing_border
 from galmerge_da.preprocessing.radii import given_radii, measure_radii
-from galmerge_da.preprocessing.resampling import covered, resample
+from galmerge_da.resampling import covered, resample
 
 __all__ = ["Frames", "preprocess"]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from galmerge_da.photometry import find_nucleus, petrosian_radius
+from galmerge_da.photometry import CATALOGUE_RADIUS, find_nucleus, petrosian_radius
 
 __all__ = ["given_radii", "measure_radii"]
 
@@ -55,7 +55,8 @@ def measure_radii(images, level):
     Returns
     -------
     `~numpy.ndarray` of float64, shape (N,)
-        Radius in pixels; NaN where it is not reached inside the image.
+        Radius in pixels, on the scale of a catalogue (`CATALOGUE_RADIUS`); NaN
+        where it is not reached inside the image.
     """
     radii = np.full(len(images), np.nan)
     whole = max(images.shape[2:])
@@ -65,7 +66,7 @@ def measure_radii(images, level):
         if min(fields.shape[1:]) < 3:
             break
         nuclei = find_nucleus(fields, max_offset=_OFFSET * min(fields.shape[1:]))
-        radii[todo] = binning * petrosian_radius(fields, nuclei)
+        radii[todo] = CATALOGUE_RADIUS * binning * petrosian_radius(fields, nuclei)
         if binning * _ACROSS >= whole:
             break
         binning *= 2

@@ -6,12 +6,14 @@ its Petrosian radius and is centred on its nucleus, and at last, for 8-bit
 surveys, the colour-preserving stretch. No step knows the class.
 """
 
+import io
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+from PIL import Image
 
-from galmerge_da.photometry import find_nucleus, petrosian_radius
+from galmerge_da.photometry import CATALOGUE_RADIUS, find_nucleus, petrosian_radius
+from galmerge_da.resampling import resample
 from galmerge_da.simulation.render import render
 
 __all__ = ["FRAME_RADII", "FRAME_SIZE", "Observation", "observe"]
@@ -22,14 +24,16 @@ FRAME_RADII = 7.2
 _SCALE_SCATTER = 0.08
 _OFF_CENTER = 0.4
 _SEEING_SCATTER = 0.12
+_STRUCTURE = 0.25
 #: Error of the registration of the bands, in native pixels.
 _REGISTRATION = 0.12
 #: Weights of the three bands, reddest first, in SDSS colour pictures, and the overall
 #: gain that gives them the sky noise that is measured on such pictures.
 _PICTURE_WEIGHTS = np.array([4.9, 5.7, 7.8])
 _PICTURE_GAIN = 0.15
-#: Blur by JPEG compression and repeated resampling, in pixels of the frame.
-_PICTURE_BLUR = 0.45
+#: Pixels of the picture, along each axis, that make one pixel of the frame.
+_PICTURE_PIXELS = 4
+_PICTURE_QUALITY = 75
 _PICTURE_SKY = np.array([4.0, 4.0, 2.0]) / 255
 _SOFTENING = 2.5
 
@@ -89,7 +93,8 @@ def observe(scene, survey, rng):
     side = min(radius * FRAME_RADII * np.exp(_SCALE_SCATTER * rng.normal()), n_pixels - 4.0)
     center = center + _OFF_CENTER * side / FRAME_SIZE * rng.normal(size=2)
     offsets = _REGISTRATION * rng.normal(size=(survey.n_bands, 2)) if survey.depth is not None else np.zeros((1, 2))
-    frame = _frame(image, center + offsets, side)
+    size = FRAME_SIZE * (_PICTURE_PIXELS if survey.stretched else 1)
+    frame = _frame(image, center + offsets, side, size)
     if survey.stretched:
         frame = _picture(frame, survey, rng)
     return Observation(frame, radius * native, side / FRAME_SIZE * native, magnitude)
@@ -122,16 +127,24 @@ def _add_noise(image, survey, rng):
     if survey.depth is None:
         return sky
     shape = image.shape[1:]
-    gradient = rng.normal(size=(2, 1)) * (rng.uniform() < 0.03)
-    y, x = np.mgrid[-0.5 : 0.5 : shape[0] * 1j, -0.5 : 0.5 : shape[1] * 1j]
+    gradient = rng.normal(size=2) * (rng.uniform() < 0.03)
+    slope = np.add.outer(*(g * np.linspace(-0.5, 0.5, n, dtype=np.float32) for g, n in zip(gradient, shape, strict=True)))
+    structure = _structure(shape, rng)
     for band in range(len(image)):
         variance = sky[band] ** 2
         if survey.gain is not None:
             variance = variance + np.maximum(image[band], 0) / survey.gain.value[band]
         noise = rng.standard_normal(shape, dtype=np.float32) * np.sqrt(variance).astype(np.float32)
         image[band] += noise
-        image[band] += sky[band] * (0.1 * rng.normal() + gradient[0] * x + gradient[1] * y)
+        image[band] += sky[band] * (0.1 * rng.normal() + slope + structure)
     return sky
+
+
+def _structure(shape, rng):
+    """What is left of halos, cirrus and unseen galaxies: smooth, in units of the sky noise."""
+    coarse = rng.normal(size=(1, shape[0] // 8 + 2, shape[1] // 8 + 2)).astype(np.float32)
+    smooth = resample(coarse, max(shape), width=max(shape) / 8)[0, : shape[0], : shape[1]]
+    return _STRUCTURE * rng.lognormal(0.0, 0.5) * smooth
 
 
 def _measure(image, sky, expected, n_pixels):
@@ -140,31 +153,20 @@ def _measure(image, sky, expected, n_pixels):
     detection = np.tensordot((weight / weight.sum()).astype(np.float32), image, 1)[None]
     center = find_nucleus(detection, max_offset=max(0.3 * expected, 2.0), fwhm=3.0)
     center = np.where(np.isfinite(center), center, (n_pixels - 1) / 2)
-    radius = petrosian_radius(detection, center)[0]
+    radius = CATALOGUE_RADIUS * petrosian_radius(detection, center)[0]
     if not np.isfinite(radius):
         radius = expected
     return float(np.clip(radius, 0.4 * expected, 2.0 * expected)), center[0]
 
 
-def _frame(image, centers, side):
-    """Cut a square of ``side`` native pixels about each band's centre and resample it to the size of a frame."""
-    n_y, n_x = image.shape[1:]
-    vertical = np.stack([_matrix(n_y, y, side) for y, _ in centers])
-    horizontal = np.stack([_matrix(n_x, x, side) for _, x in centers])
-    return np.matmul(np.matmul(vertical, image), horizontal.transpose(0, 2, 1))
-
-
-def _matrix(n, middle, side):
-    """Averages of four linearly interpolated samples per frame pixel, shape (FRAME_SIZE, n)."""
-    fine = 4 * FRAME_SIZE
-    where = np.clip(middle + ((np.arange(fine) + 0.5) / fine - 0.5) * side, 0, n - 1.001)
-    left = where.astype(int)
-    share = where - left
-    matrix = np.zeros((FRAME_SIZE, n), np.float32)
-    line = np.arange(fine) // 4
-    np.add.at(matrix, (line, left), 0.25 * (1 - share))
-    np.add.at(matrix, (line, left + 1), 0.25 * share)
-    return matrix
+def _frame(image, centers, side, size):
+    """Cut a square of ``side`` native pixels about each band's centre and resample it to ``size`` pixels."""
+    return np.concatenate(
+        [
+            resample(band[None], size, width=side, center=tuple(center))
+            for band, center in zip(image, np.broadcast_to(centers, (len(image), 2)), strict=True)
+        ]
+    )
 
 
 def _picture(frame, survey, rng):
@@ -173,12 +175,27 @@ def _picture(frame, survey, rng):
     order = np.argsort(-survey.wavelength.value)
     weights = np.empty(survey.n_bands)
     weights[order] = np.interp(np.linspace(0, 2, survey.n_bands), [0, 1, 2], _PICTURE_WEIGHTS)
-    frame = gaussian_filter(frame, (0, _PICTURE_BLUR, _PICTURE_BLUR), truncate=3.0)
-    channels = frame * (weights * nanomaggy * _PICTURE_GAIN)[:, None, None]
+    channels = frame * (weights * nanomaggy * _PICTURE_GAIN).astype(np.float32)[:, None, None]
     total = channels.sum(0)
-    ratio = np.where(np.abs(total) > 1e-6, np.arcsinh(_SOFTENING * total) / (_SOFTENING * total), 1.0)
+    total = np.where(np.abs(total) > 1e-6, _SOFTENING * total, np.float32(1e-6))
+    ratio = np.arcsinh(total) / total
     pedestal = np.empty(survey.n_bands)
     pedestal[order] = np.interp(np.linspace(0, 2, survey.n_bands), [0, 1, 2], _PICTURE_SKY)
-    channels = channels * ratio + (pedestal * rng.uniform(0.6, 1.4, len(pedestal)))[:, None, None]
+    channels = channels * ratio + (pedestal * rng.uniform(0.6, 1.4, len(pedestal))).astype(np.float32)[:, None, None]
     channels /= np.maximum(channels.max(0), 1.0)
-    return np.rint(np.clip(channels, 0, 1) * 255).astype(np.uint8)
+    pixels = np.rint(np.clip(channels, 0, 1) * 255).astype(np.uint8)
+    return _compress(pixels) if len(pixels) == 3 else _shrink(pixels)
+
+
+def _compress(pixels):
+    """Through a JPEG file and back, in the size a survey's server would send it, then to the size of a frame."""
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))).save(
+        file, "JPEG", quality=_PICTURE_QUALITY, subsampling="4:2:0"
+    )
+    return _shrink(np.asarray(Image.open(file)).transpose(2, 0, 1))
+
+
+def _shrink(pixels):
+    blocks = pixels.reshape(len(pixels), FRAME_SIZE, _PICTURE_PIXELS, FRAME_SIZE, _PICTURE_PIXELS)
+    return np.rint(blocks.sum(4, dtype=np.uint16).sum(2) / _PICTURE_PIXELS**2).astype(np.uint8)

@@ -152,9 +152,9 @@ def draw_galaxy(rng, kinds=None):
     if kind == "elliptical":
         specific = dict(
             length=1.0,
-            bulge=rng.uniform(0.60, 0.80),
+            bulge=rng.uniform(0.72, 0.92),
             bulge_radius=rng.uniform(1.2, 2.2),
-            bulge_index=rng.uniform(2.2, 5.5),
+            bulge_index=rng.uniform(1.8, 4.2),
             bulge_flattening=rng.uniform(0.5, 1.0),
             young=0.0,
             arm_strength=0.0,

@@ -223,7 +223,7 @@ def draw_neighbours(rng):
     list of Neighbour
     """
     neighbours = []
-    faintest, slope, reach = 0.02, 0.66, 4.6
+    faintest, slope, reach = 0.01, 0.66, 4.6
     for _ in range(rng.poisson(1.45 * (faintest / 0.1) ** -slope * 0.45)):
         flux = min(faintest * rng.uniform() ** (-1 / slope), 6.0)
         x, y = rng.uniform(-reach, reach, 2)

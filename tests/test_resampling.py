@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import map_coordinates
 
-from galmerge_da.preprocessing import resample
+from galmerge_da.resampling import resample
 
 
 def test_the_same_grid_is_the_identity():
