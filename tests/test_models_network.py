@@ -57,7 +57,9 @@ def test_deepmerge_computes_what_the_paper_says():
 
 @pytest.mark.parametrize("channels, size, n_classes", [(1, 8, 2), (4, 64, 3), (5, 100, 7)])
 def test_other_shapes_work(channels, size, n_classes):
-    net = build_network(in_channels=channels, image_size=size, n_classes=n_classes, entrance={"rotation_residual": True})
+    net = build_network(
+        in_channels=channels, image_size=size, n_classes=n_classes, entrance={"rotation_residual": True}
+    )
     features, logits = net(torch.rand(2, channels, size, size))
     assert features.shape == (2, net.feature_dim)
     assert logits.shape == (2, n_classes)

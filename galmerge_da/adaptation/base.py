@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from galmerge_da.exceptions import InputError
+
 __all__ = ["AdaptationLoss", "DomainBatch", "LossContext", "StepContext"]
 
 
@@ -28,7 +30,7 @@ class DomainBatch:
 
     Raises
     ------
-    ValueError
+    InputError
         If the parts do not have the same number of rows.
     """
 
@@ -42,7 +44,7 @@ class DomainBatch:
         parts = (self.features, self.logits, self.images, self.index, self.labels)
         sizes = {len(part) for part in parts if part is not None}
         if len(sizes) != 1:
-            raise ValueError(f"a batch's features, logits, images, index and labels differ in length: {sorted(sizes)}")
+            raise InputError(f"a batch's features, logits, images, index and labels differ in length: {sorted(sizes)}")
 
     def __len__(self):
         return len(self.features)
@@ -59,7 +61,8 @@ class StepContext:
     epoch : int
         Counted from 0.
     generator : `~torch.Generator`
-        The only source of chance that a loss may use.
+        On the CPU. Beside torch's global generator, which is seeded as well, the
+        only source of chance that a loss may use.
     model : callable
         ``images -> features, logits``, with gradients; for teachers and consistency.
     """

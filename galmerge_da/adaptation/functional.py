@@ -17,6 +17,9 @@ _MEDIAN_FACTORS = (0.25, 0.5, 1.0, 2.0, 4.0)
 #: The released code lets no loss be smaller than this.
 _PUBLISHED_FLOOR = 1e-4
 
+#: Error of a squared distance in units of machine precision times the squared norms.
+_ROUNDING = 4
+
 
 def mmd(source, target, *, variant="unbiased", bandwidths=None):
     """Squared maximum mean discrepancy between two samples (Gretton et al. 2012, JMLR 13, 723).
@@ -88,17 +91,20 @@ def check_bandwidths(bandwidths):
 
 
 def _squared_distances(points):
-    """Squared distances (N, N) between rows, from one matrix product, and the size of their rounding error.
+    """Squared distances (N, N) between rows, from one matrix product, and the smallest that means anything.
 
-    The rows are centred first, which changes no distance and saves digits, and
-    the diagonal is exactly zero: the narrow kernels would see its rounding error.
+    The rows are centred first, which changes no distance and saves digits. What
+    is within the rounding error, as the diagonal is, becomes exactly zero: the
+    narrow kernels would see the error.
     """
     points = points - points.detach().mean(0)
     norms = points.square().sum(1)
     distances = norms[:, None] + norms[None, :] - 2 * points @ points.T
-    others = 1 - torch.eye(len(points), dtype=points.dtype, device=points.device)
     kind = torch.finfo(points.dtype)
-    return distances.clamp_min(0) * others, (norms.detach().mean() * kind.eps).clamp_min(kind.tiny)
+    sizes = norms.detach()
+    real = distances.detach() > _ROUNDING * kind.eps * (sizes[:, None] + sizes[None, :])
+    real.fill_diagonal_(False)
+    return torch.where(real, distances, 0.0), (sizes.mean() * kind.eps).clamp_min(kind.tiny)
 
 
 def _off_diagonal(square):
