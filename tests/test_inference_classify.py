@@ -28,7 +28,7 @@ def make_classifier(classes=("nonmerger", "merger")):
     calibrator = TemperatureCalibrator(1.5, (0.0, -0.4) if len(classes) == 2 else (0.0,) * len(classes))
     provenance = {
         "losses": {"mmd": 1.0, "fisher": {"weight": 0.5}},
-        "source": "simulated",
+        "source": "simulated " * 9,
         "target": "Söderberg survey",
     }
     recipe = PreprocessingRecipe(BANDS, size=SIZE, scale="pixels")

@@ -108,6 +108,11 @@ def test_calibration_error_keeps_equal_probabilities_together():
     assert_allclose(expected_calibration_error(1 - labels, probs), (0.5 * 0.6 + 0.3 * 0.2 + 0.2 * 0.8))
 
 
+def test_calibration_error_of_few_rows_is_not_made_of_chance():
+    probs = np.full(30, 0.5) + np.linspace(-1e-3, 1e-3, 30)
+    assert expected_calibration_error(np.arange(30) % 2, probs) < 0.01
+
+
 @pytest.mark.parametrize("label", [0, 1])
 def test_one_class_alone_has_no_ranking(label):
     labels, probs = np.full(5, label), np.linspace(0.1, 0.9, 5)

@@ -7,7 +7,8 @@ from astropy.table import Table
 
 from galmerge_da.exceptions import ConfigError, GalmergeWarning, InputError, InputWarning, PluginError, TrainingError
 from galmerge_da.inference import MergerClassifier
-from galmerge_da.training import TrainingRun, api, assign_splits, read_recipe, train
+from galmerge_da.training import api, assign_splits, read_recipe, train
+from galmerge_da.training.loop import TrainingRun
 
 SIZE = 16
 BANDS = ("g", "r", "i")

@@ -29,7 +29,8 @@ def expected_calibration_error(labels, probs, n_bins=15):
         Probability of class 1, or of every class. For K > 2 the mean over
         classes, each against the rest.
     n_bins : int, optional
-        Number of bins at most.
+        Number of bins at most; fewer where a bin would have less than ten
+        rows, since chance alone looks like miscalibration there.
 
     Returns
     -------
@@ -48,6 +49,7 @@ def expected_calibration_error(labels, probs, n_bins=15):
 def _binned_error(labels, probs, n_bins):
     if not len(labels):
         return np.nan
+    n_bins = max(1, min(n_bins, len(labels) // 10))
     edges = np.quantile(probs, np.linspace(0, 1, n_bins + 1)[1:-1])
     bins = np.searchsorted(edges, probs)
     return np.abs(np.bincount(bins, probs - labels)).sum() / len(labels)

@@ -2,7 +2,6 @@
 
 from galmerge_da.training.api import Selected, TrainingResult, train
 from galmerge_da.training.augment import Augmentation, augment
-from galmerge_da.training.loop import TrainingRun
 from galmerge_da.training.recipe import DataOptions, ModelOptions, Recipe, TrainingOptions, read_recipe
 from galmerge_da.training.splits import assign_splits
 
@@ -14,7 +13,6 @@ __all__ = [
     "Selected",
     "TrainingOptions",
     "TrainingResult",
-    "TrainingRun",
     "assign_splits",
     "augment",
     "read_recipe",

@@ -86,15 +86,19 @@ def load_domain(data, name, recipe, preprocessing, *, reading=None):
         raise InputError(f"the {name} has no rows")
     labels = _labels(table, label, recipe.data.classes) if name == "source" else None
     frame = preprocessing(cutouts.bands)
-    parts = [preprocess(chunk, frame) for chunk in cutouts]
-    images = torch.from_numpy(np.concatenate([part.data for part in parts]))
-    unusable = (np.concatenate([part.flags for part in parts]) & Flag.NOT_CLASSIFIED) != 0
+    images, unusable = None, np.zeros(len(table), bool)
+    for chunk in cutouts:
+        frames = preprocess(chunk, frame)
+        if images is None:
+            images = np.empty((len(table), *frames.data.shape[1:]), np.float32)
+        images[chunk.row] = frames.data
+        unusable[chunk.row] = (frames.flags & Flag.NOT_CLASSIFIED) != 0
     ids = np.asarray(table[recipe.data.id]) if recipe.data.id in table.colnames else np.arange(len(table))
     groups = np.asarray(table[recipe.data.group]) if recipe.data.group in table.colnames else ids
     split = assign_splits(groups, recipe.training.fractions, seed=recipe.training.seed)
     split[unusable] = "unusable"
     where = cutouts.survey or (Path(data).name if isinstance(data, str | Path) else "unnamed")
-    domain = Domain(name, f"{where} ({len(table)} galaxies)", images, labels, ids, groups, split)
+    domain = Domain(name, f"{where} ({len(table)} galaxies)", torch.from_numpy(images), labels, ids, groups, split)
     _check_splits(domain, recipe.data.classes)
     return domain
 
