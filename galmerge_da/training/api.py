@@ -152,52 +152,42 @@ def train(
         get_loss(name)
     get_backbone(recipe.model.backbone)
     device = choose_device(device)
-    source, target, preprocessing = _load(source, target, recipe)
+    source = load_domain(source, "source", recipe, recipe.preprocessing, reading=recipe.data.source)
+    if target is not None:
+        target = load_domain(target, "target", recipe, source.preprocessing, reading=recipe.data.target)
     generators = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(generators), torch.backends.cudnn.flags(deterministic=True, benchmark=False):
         torch.manual_seed(recipe.training.seed)
-        network = _make_network(source, preprocessing, recipe, init)
+        network = _make_network(source, recipe, init)
         run = TrainingRun(network, source, target, recipe, device)
         _run(run, recipe, source, target, output, progress)
         run.finish()
-    result = _result(run, source, target, recipe, preprocessing)
+    result = _result(run, source, target, recipe)
     if output is not None:
         _write(result, Path(output))
     return result
 
 
-def _load(source, target, recipe):
-    """Both domains, and the preprocessing with the bands of the source."""
-    options = recipe.preprocessing
-
-    def with_bands(bands):
-        nonlocal options
-        if options.bands is None and bands is not None:
-            options = dataclasses.replace(options, bands=tuple(bands))
-        return options
-
-    source = load_domain(source, "source", recipe, with_bands, reading=recipe.data.source)
-    if target is not None:
-        target = load_domain(target, "target", recipe, with_bands, reading=recipe.data.target)
-    return source, target, options
-
-
-def _make_network(source, preprocessing, recipe, init):
+def _make_network(source, recipe, init):
     """A network with fresh or given weights, and the statistics of the training split."""
     network = build_network(
         recipe.model.backbone,
         dict(recipe.model.options),
         in_channels=source.images.shape[1],
-        image_size=preprocessing.size,
+        image_size=source.preprocessing.size,
         n_classes=len(recipe.data.classes),
         entrance=dict(recipe.model.entrance),
     )
     if init is not None:
         given = (init if isinstance(init, MergerClassifier) else MergerClassifier.load(init)).network.state_dict()
-        for name, tensor in network.state_dict().items():
-            if name not in given or given[name].shape != tensor.shape:
-                found = tuple(given[name].shape) if name in given else "nothing"
-                raise ConfigError(f"init does not fit the network: {name} has shape {tuple(tensor.shape)}, got {found}")
+        needed, had = (
+            {name: tuple(tensor.shape) for name, tensor in state.items()} for state in (network.state_dict(), given)
+        )
+        for name in {**needed, **had}:
+            if needed.get(name) != had.get(name):
+                raise ConfigError(
+                    f"init does not fit the network: {name} has shape {had.get(name)}, expected {needed.get(name)}"
+                )
         network.load_state_dict(given)
     network.entrance.fit(source.images[source.rows("train")])
     return network
@@ -240,7 +230,7 @@ def _fingerprint(network, recipe, source, target):
     return digest.hexdigest()
 
 
-def _result(run, source, target, recipe, preprocessing):
+def _result(run, source, target, recipe):
     options = recipe.training
     logits, rows = run.predict(source, "validation")
     calibrator = TemperatureCalibrator.fit(logits, source.labels[rows].numpy())
@@ -256,7 +246,7 @@ def _result(run, source, target, recipe, preprocessing):
         "recipe": recipe.to_dict(),
     }
     classifier = MergerClassifier(
-        run.network, preprocessing, classes=recipe.data.classes, calibrator=calibrator, provenance=provenance
+        run.network, source.preprocessing, classes=recipe.data.classes, calibrator=calibrator, provenance=provenance
     )
     scores = _scores(run, calibrator, [source] if target is None else [source, target], recipe.data.classes)
     _warn_if_collapsed(run.history[run.selected - 1])

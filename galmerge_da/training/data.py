@@ -1,6 +1,6 @@
 """The two domains in memory: frames, splits, and labels of the source alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ from astropy.table import Table, vstack
 from galmerge_da.exceptions import InputError, TrainingError
 from galmerge_da.flags import Flag
 from galmerge_da.io import open_cutouts
-from galmerge_da.preprocessing import preprocess
+from galmerge_da.preprocessing import PreprocessingRecipe, preprocess
 from galmerge_da.training.splits import SPLITS, assign_splits
 
 __all__ = ["Domain", "load_domain", "splits_table"]
@@ -28,6 +28,8 @@ class Domain:
         ``"source"`` or ``"target"``.
     description : str
         Survey or file, and number of galaxies.
+    preprocessing : `~galmerge_da.preprocessing.PreprocessingRecipe`
+        How its frames were made, with the names of the bands.
     images : `~torch.Tensor` of float32, shape (N, C, S, S)
         Linear frames of all rows; zeros where a row is unusable.
     labels : `~torch.Tensor` of int64, shape (N,), or None
@@ -39,6 +41,7 @@ class Domain:
 
     name: str
     description: str
+    preprocessing: PreprocessingRecipe
     images: torch.Tensor
     labels: torch.Tensor | None
     ids: np.ndarray
@@ -60,8 +63,8 @@ def load_domain(data, name, recipe, preprocessing, *, reading=None):
     name : {"source", "target"}
         Labels are read for the source only; a label column of the target is never looked at.
     recipe : `~galmerge_da.training.Recipe`
-    preprocessing : callable
-        ``preprocessing(bands) -> PreprocessingRecipe``, given the names of the data's bands.
+    preprocessing : `~galmerge_da.preprocessing.PreprocessingRecipe`
+        How frames are made; without bands it takes those of the data.
     reading : mapping, optional
         Keywords of `galmerge_da.io.open_cutouts`.
 
@@ -85,10 +88,11 @@ def load_domain(data, name, recipe, preprocessing, *, reading=None):
     if not len(table):
         raise InputError(f"the {name} has no rows")
     labels = _labels(table, label, recipe.data.classes) if name == "source" else None
-    frame = preprocessing(cutouts.bands)
+    if preprocessing.bands is None and cutouts.bands is not None:
+        preprocessing = replace(preprocessing, bands=tuple(cutouts.bands))
     images, unusable = None, np.zeros(len(table), bool)
     for chunk in cutouts:
-        frames = preprocess(chunk, frame)
+        frames = preprocess(chunk, preprocessing)
         if images is None:
             images = np.empty((len(table), *frames.data.shape[1:]), np.float32)
         images[chunk.row] = frames.data
@@ -98,7 +102,9 @@ def load_domain(data, name, recipe, preprocessing, *, reading=None):
     split = assign_splits(groups, recipe.training.fractions, seed=recipe.training.seed)
     split[unusable] = "unusable"
     where = cutouts.survey or (Path(data).name if isinstance(data, str | Path) else "unnamed")
-    domain = Domain(name, f"{where} ({len(table)} galaxies)", torch.from_numpy(images), labels, ids, groups, split)
+    domain = Domain(
+        name, f"{where} ({len(table)} galaxies)", preprocessing, torch.from_numpy(images), labels, ids, groups, split
+    )
     _check_splits(domain, recipe.data.classes)
     return domain
 
