@@ -53,7 +53,7 @@ def decode_flags(flags):
     Parameters
     ----------
     flags : int or array_like of int, any shape
-        Value or values of a ``flags`` column.
+        Value or values of a ``flags`` column; a masked value has no names.
 
     Returns
     -------
@@ -63,12 +63,14 @@ def decode_flags(flags):
     Raises
     ------
     ValueError
-        If a value has a bit that no flag owns.
+        If a value is not a whole number, or has a bit that no flag owns.
     """
-    values = np.asarray(flags)
+    values = np.ma.asarray(flags)
+    if values.size and values.dtype.kind not in "iu":
+        raise ValueError(f"flags must be whole numbers, got {flags!r}")
     if values.ndim:
-        return [decode_flags(value) for value in values]
-    value = int(values)
+        return [decode_flags(value) for value in np.ma.filled(values, 0)]
+    value = int(np.ma.filled(values, 0))
     known = sum(flag.value for flag in Flag)
     if value < 0 or value & ~known:
         raise ValueError(f"flags value {value} has bits that no flag owns; known bits add up to {known}")

@@ -177,11 +177,12 @@ class SurveySpec:
             value = getattr(self, key)
             if value is not None:
                 object.__setattr__(self, key, _quantity(self.name, key, value, unit, shape))
-        for key, least in (("radii_per_pixel", np.nextafter(0, 1)), ("redshift", 0)):
-            value = getattr(self, key)
-            if value is not None and (not isinstance(value, Real) or not least <= value < np.inf):
-                wanted = "positive" if least else "at least 0"
-                raise ConfigError(f"survey {self.name!r}: {key} must be a finite number, {wanted}, got {value!r}")
+        if self.radii_per_pixel is not None and not (_is_finite(self.radii_per_pixel) and self.radii_per_pixel > 0):
+            raise ConfigError(
+                f"survey {self.name!r}: radii_per_pixel must be a positive number, got {self.radii_per_pixel!r}"
+            )
+        if not _is_finite(self.redshift) or self.redshift < 0:
+            raise ConfigError(f"survey {self.name!r}: redshift must be a number of at least 0, got {self.redshift!r}")
 
     @property
     def n_bands(self):
@@ -191,9 +192,11 @@ class SurveySpec:
 
 def _check_name(kind, name):
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise ConfigError(
-            f"{kind}: a name is lower-case letters and digits joined by '-' or '_', got {name!r}"
-        )
+        raise ConfigError(f"{kind}: a name is lower-case letters and digits joined by '-' or '_', got {name!r}")
+
+
+def _is_finite(value):
+    return isinstance(value, Real) and bool(np.isfinite(value))
 
 
 def _is_word(text):
@@ -257,8 +260,8 @@ def make_config(config_class, options, owner):
     Raises
     ------
     ConfigError
-        If an option is not known (the closest one is suggested), is missing,
-        or is refused by the class.
+        If the options are no mapping, or one is not known (the closest one is
+        suggested), is missing, or is refused by the class.
     """
     if options is not None and not isinstance(options, Mapping):
         raise ConfigError(f"{owner}: options must map names to values, got {options!r}")

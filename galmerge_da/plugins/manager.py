@@ -90,7 +90,7 @@ def create_manager(kind, *, points=None):
             manager.register(plugin, name=label)
             manager.check_pending()
         except pluggy.PluginValidationError as error:
-            raise PluginError(f"plugin {label}: {error}") from error
+            raise PluginError(f"plugin {label}: {' '.join(str(error).split())}") from error
         if all(implementation.plugin is not plugin for implementation in _implementations(manager, hook_name)):
             _warn(f"plugin {label} does not implement {hook_name}: is it marked with @hookimpl?")
     return manager
