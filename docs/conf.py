@@ -36,11 +36,11 @@ def table(header, rows):
 def commands():
     """A section per command with what its ``--help`` says."""
     sections = []
-    for name, command in {"": main, **main.commands}.items():
-        title = f"galmerge {name}".strip()
-        parent = click.Context(main, info_name="galmerge")
-        context = click.Context(command, info_name=name, parent=parent) if name else parent
-        text = "\n".join(f"   {line}".rstrip() for line in command.get_help(context).splitlines())
+    parent = click.Context(main, info_name="galmerge", **main.context_settings)
+    contexts = [parent, *(click.Context(each, parent, info_name=name) for name, each in main.commands.items())]
+    for context in contexts:
+        title = context.command_path
+        text = "\n".join(f"   {line}".rstrip() for line in context.get_help().splitlines())
         sections.append(f"{title}\n{'-' * len(title)}\n\n.. code-block:: text\n\n{text}\n")
     return "\n".join(sections)
 

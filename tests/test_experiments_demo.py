@@ -165,6 +165,7 @@ def test_the_report_is_a_table_and_a_sentence(calls, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the classifier puts:galmerge_da.exceptions.GalmergeWarning")
 def test_the_real_demo_runs(tmp_path):
     scores = run_demo(tmp_path, n=180, epochs=2)
     assert len(scores) == 4
