@@ -281,3 +281,12 @@ def test_an_installed_distribution_cannot_take_a_builtin_name(site):
         get_survey("decals")
     assert "tiny-sky 4.5" in str(caught.value)
     assert "galmerge" in str(caught.value)
+
+
+def test_a_backbone_hook_is_asked():
+    class Plugin:
+        @hookimpl
+        def galmerge_da_backbones(self):
+            return [BackboneSpec("net", print)]
+
+    assert set(collect("backbone", create_manager("backbone", points=[FakePoint(Plugin())]))) == {"net"}
