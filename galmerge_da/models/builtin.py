@@ -1,6 +1,6 @@
 """The built-in backbones, as one plugin."""
 
-from galmerge_da.models.deepmerge import DeepMergeConfig, make_deepmerge
+from galmerge_da.models.deepmerge import make_deepmerge
 from galmerge_da.plugins import BackboneSpec, hookimpl
 
 __all__ = ["galmerge_da_backbones"]
@@ -13,7 +13,6 @@ def galmerge_da_backbones():
         BackboneSpec(
             "deepmerge",
             make_deepmerge,
-            DeepMergeConfig,
             reference="Ciprijanovic et al. 2020, A&C 32, 100390",
             summary="three small convolutions, 2,592 features at 75 x 75",
         )

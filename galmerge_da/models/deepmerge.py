@@ -1,20 +1,13 @@
 """DeepMerge, the network of Ciprijanovic et al. 2020 (A&C 32, 100390)."""
 
-from dataclasses import dataclass
-
 from torch import nn
 
 from galmerge_da.exceptions import ConfigError
 
-__all__ = ["DeepMerge", "DeepMergeConfig", "make_deepmerge"]
+__all__ = ["DeepMerge", "make_deepmerge"]
 
 #: (channels, kernel size) of each convolution.
 _STAGES = ((8, 5), (16, 3), (32, 3))
-
-
-@dataclass(frozen=True)
-class DeepMergeConfig:
-    """DeepMerge has nothing to set."""
 
 
 class DeepMerge(nn.Module):
@@ -90,7 +83,8 @@ def make_deepmerge(config, in_channels, image_size):
 
     Parameters
     ----------
-    config : DeepMergeConfig
+    config : `~galmerge_da.specs.NoOptions`
+        As published, it has nothing to set.
     in_channels, image_size : int
 
     Returns
