@@ -179,7 +179,7 @@ def snapshot_times(rng, orbit):
     """
     apart = np.linalg.norm(orbit.centers[:, 1] - orbit.centers[:, 0], axis=1)
     before = orbit.times <= orbit.first
-    close = np.flatnonzero(before & (apart < rng.uniform(3.0, 7.0)))
+    close = np.flatnonzero(before & (apart < rng.uniform(2.0, 6.0)))
     approach = orbit.times[close[0]] if len(close) else orbit.first
     return {
         "approach": approach,

@@ -265,7 +265,7 @@ def draw_nonmerger(rng, group):
     galaxy = draw_galaxy(rng)
     bodies = [_rest(galaxy, np.zeros(3), rng)]
     stage, parameters = "isolated", {"kind": galaxy.kind}
-    if rng.uniform() < 0.12:
+    if rng.uniform() < 0.07:
         stage = "projection"
         other = draw_galaxy(rng).scaled(float(np.exp(rng.uniform(np.log(0.08), np.log(2.0)))))
         apart = galaxy.petrosian_radius * rng.uniform(0.5, 2.4)
@@ -330,13 +330,28 @@ def draw_encounters(rngs, groups, n_moments=3):
     ]
 
 
+def _view(rng, centers, pair, stage):
+    """A random view in which a merger is one to the eye: before the first passage the galaxies overlap,
+    later both are in the frame. Without this, an undisturbed galaxy with its partner elsewhere would count.
+    """
+    radii = [galaxy.petrosian_radius for galaxy in pair]
+    limit = 0.9 * sum(radii) if stage == "approach" else 2.8 * radii[0]
+    views = [random_rotation(rng) for _ in range(12)]
+    apart = [np.hypot(*(view @ (centers[1] - centers[0]))[:2]) for view in views]
+    seen = [view for view, distance in zip(views, apart, strict=True) if distance < limit]
+    return seen[0] if seen else views[int(np.argmin(apart))]
+
+
 def _merger_scene(rng, group, pair, orbit, when, stage, particles):
-    view = random_rotation(rng)
+    centers = np.array(
+        [[np.interp(when, orbit.times, orbit.centers[:, body, axis]) for axis in range(3)] for body in (0, 1)]
+    )
+    view = _view(rng, centers, pair, stage)
     half = N_RINGS * N_AZIMUTH
-    bodies = []
-    for body, galaxy in enumerate(pair):
-        center = np.array([np.interp(when, orbit.times, orbit.centers[:, body, axis]) for axis in range(3)])
-        bodies.append(make_body(galaxy, particles[body * half : (body + 1) * half], center, view, rng))
+    bodies = [
+        make_body(galaxy, particles[body * half : (body + 1) * half], centers[body], view, rng)
+        for body, galaxy in enumerate(pair)
+    ]
     gas_rich = sum(galaxy.luminosity * galaxy.young for galaxy in pair)
     strength = {"coalescence": 0.5, "post-merger": 0.3, "first passage": 0.15}.get(stage, 0.0)
     burst = (strength * gas_rich * rng.uniform(0, 1), strength * min(gas_rich, 1.0) * rng.uniform(0, 4))
