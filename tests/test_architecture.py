@@ -34,7 +34,18 @@ FORBIDDEN = {
     "inference": {"training", "adaptation"},
 }
 
-TORCH_FREE = ["specs", "flags", "exceptions", "plugins", "surveys", "io", "photometry", "resampling", "preprocessing", "metrics"]
+TORCH_FREE = [
+    "specs",
+    "flags",
+    "exceptions",
+    "plugins",
+    "surveys",
+    "io",
+    "photometry",
+    "resampling",
+    "preprocessing",
+    "metrics",
+]
 
 
 def modules():

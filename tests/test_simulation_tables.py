@@ -84,7 +84,9 @@ def test_the_sky_has_the_depth_of_the_survey():
 def test_a_survey_without_depth_has_no_noise():
     table = simulate(6, "deepmerge-z2-pristine", seed=1)
     corner = np.asarray(table["image"])[:, 0, :4, :4]
-    assert np.median(np.abs(corner - np.median(corner, (1, 2), keepdims=True))) < 1e-2 * np.asarray(table["image"]).max()
+    assert (
+        np.median(np.abs(corner - np.median(corner, (1, 2), keepdims=True))) < 1e-2 * np.asarray(table["image"]).max()
+    )
     assert np.all(sky_noise(get_survey("deepmerge-z2-pristine")) == 0)
 
 

@@ -66,9 +66,7 @@ def score_labelled(source, label, *, model=None, dataset, ledger, command="", no
         for row in scores
         for name in ("n", "n_pos", "auc", "auc_err", "ap", "ap_err", "brier", "ece")
     }
-    append_look(
-        ledger, dataset=dataset, command=command, model_sha256=model.weights_sha256, figures=figures, note=note
-    )
+    append_look(ledger, dataset=dataset, command=command, model_sha256=model.weights_sha256, figures=figures, note=note)
     return scores, catalogue
 
 

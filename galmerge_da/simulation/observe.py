@@ -128,7 +128,9 @@ def _add_noise(image, survey, rng):
         return sky
     shape = image.shape[1:]
     gradient = rng.normal(size=2) * (rng.uniform() < 0.03)
-    slope = np.add.outer(*(g * np.linspace(-0.5, 0.5, n, dtype=np.float32) for g, n in zip(gradient, shape, strict=True)))
+    slope = np.add.outer(
+        *(g * np.linspace(-0.5, 0.5, n, dtype=np.float32) for g, n in zip(gradient, shape, strict=True))
+    )
     structure = _structure(shape, rng)
     for band in range(len(image)):
         variance = sky[band] ** 2

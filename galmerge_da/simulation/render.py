@@ -84,7 +84,8 @@ def render(scene, survey, *, n_pixels, scale, flux, seeing=1.0):
     wavelength = survey.wavelength.to_value("um")
     reference = survey.n_bands // 2
     spectrum = {
-        name: band_fluxes(name, wavelength, survey.redshift, reference, scene.bodies[0].galaxy.tilt) for name in ("old", "young")
+        name: band_fluxes(name, wavelength, survey.redshift, reference, scene.bodies[0].galaxy.tilt)
+        for name in ("old", "young")
     }
     unit = scene.bodies[0].galaxy.petrosian_radius * scale
     big = next_fast_len(n_pixels + int(4 * max(_LEVELS) * 0.1 * scale) + 8)

@@ -190,7 +190,9 @@ def _disc_weights(galaxy, offsets, width, rng):
         gas *= 0.4 + np.roll(crest, 2)
         old *= 1.0 + 0.45 * shown * np.cos(phase)
     if galaxy.bar > 0:
-        twist = galaxy.arm_phase / galaxy.arms + np.log(max(galaxy.bar_length / galaxy.length, 0.3)) / np.tan(galaxy.pitch)
+        twist = galaxy.arm_phase / galaxy.arms + np.log(max(galaxy.bar_length / galaxy.length, 0.3)) / np.tan(
+            galaxy.pitch
+        )
         along = np.cos(2 * (angle - twist))
         inside = in_place / (1 + (radius * galaxy.length / galaxy.bar_length) ** 8)
         old *= np.exp(galaxy.bar * inside * along * 1.3)
