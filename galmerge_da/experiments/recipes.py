@@ -8,14 +8,12 @@ recipe may say instead what to simulate::
     simulate_target = {n = 2000, survey = "deepmerge-z2", seed = 2}
 """
 
-import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 
 from galmerge_da.exceptions import ConfigError
 from galmerge_da.simulation import simulate
 from galmerge_da.specs import make_config
-from galmerge_da.training import train
+from galmerge_da.training import read_tables, train
 
 __all__ = ["SimulateOptions", "run_recipe"]
 
@@ -66,22 +64,13 @@ def run_recipe(recipe, source=None, target=None, *, progress=False, **options):
     FileNotFoundError
         If the recipe does not exist.
     """
-    recipe = _read(recipe)
+    recipe = read_tables(recipe)
     data = dict(recipe.get("data", {}))
     source = _data(source, data.pop("simulate", None), "simulate", progress)
     target = _data(target, data.pop("simulate_target", None), "simulate_target", progress)
     if source is None:
         raise ConfigError("no source: give one, or say what to simulate in the recipe's [data]")
     return train(source, target, recipe={**recipe, "data": data}, progress=progress, **options)
-
-
-def _read(recipe):
-    if not isinstance(recipe, str | Path):
-        return dict(recipe)
-    try:
-        return tomllib.loads(Path(recipe).read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{recipe} is not a TOML file: {error}") from error
 
 
 def _data(given, options, key, progress):

@@ -2,7 +2,7 @@
 
 from galmerge_da.training.api import Selected, TrainingResult, train
 from galmerge_da.training.augment import Augmentation, augment
-from galmerge_da.training.recipe import DataOptions, ModelOptions, Recipe, TrainingOptions, read_recipe
+from galmerge_da.training.recipe import DataOptions, ModelOptions, Recipe, TrainingOptions, read_recipe, read_tables
 from galmerge_da.training.splits import assign_splits
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "assign_splits",
     "augment",
     "read_recipe",
+    "read_tables",
     "train",
 ]

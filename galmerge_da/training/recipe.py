@@ -15,7 +15,7 @@ from galmerge_da.preprocessing import PreprocessingRecipe
 from galmerge_da.specs import make_config, suggest
 from galmerge_da.training.augment import Augmentation
 
-__all__ = ["DataOptions", "ModelOptions", "Recipe", "TrainingOptions", "read_recipe"]
+__all__ = ["DataOptions", "ModelOptions", "Recipe", "TrainingOptions", "read_recipe", "read_tables"]
 
 SELECTORS = ("source_validation", "last")
 #: Keywords of `galmerge_da.io.open_cutouts` that a recipe may set for a domain.
@@ -230,13 +230,7 @@ def read_recipe(recipe=None, *, adapt=None, backbone=None, seed=None):
     FileNotFoundError
         If there is no such file.
     """
-    if isinstance(recipe, Recipe):
-        recipe = recipe.to_dict()
-    elif isinstance(recipe, str | Path):
-        recipe = _read_toml(Path(recipe))
-    elif recipe is not None and not isinstance(recipe, Mapping):
-        raise ConfigError(f"recipe must be a path or a dict of tables, got {recipe!r}")
-    tables = dict(recipe or {})
+    tables = recipe.to_dict() if isinstance(recipe, Recipe) else read_tables(recipe)
     known = ("data", "preprocessing", "model", "training", "adapt")
     for name, table in tables.items():
         if name not in known:
@@ -262,14 +256,35 @@ def read_recipe(recipe=None, *, adapt=None, backbone=None, seed=None):
     )
 
 
-def _read_toml(path):
+def read_tables(recipe):
+    """The tables of a recipe as they were written, nothing checked.
+
+    Parameters
+    ----------
+    recipe : path-like, mapping or None
+
+    Returns
+    -------
+    dict
+
+    Raises
+    ------
+    ConfigError
+        If it is neither, or the file is not TOML.
+    FileNotFoundError
+        If there is no such file.
+    """
+    if recipe is None or isinstance(recipe, Mapping):
+        return dict(recipe or {})
+    if not isinstance(recipe, str | Path):
+        raise ConfigError(f"recipe must be a path or a dict of tables, got {recipe!r}")
     try:
-        with path.open("rb") as file:
+        with Path(recipe).open("rb") as file:
             return tomllib.load(file)
     except FileNotFoundError:
-        raise FileNotFoundError(f"no recipe {path}") from None
+        raise FileNotFoundError(f"no recipe {recipe}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} is not a TOML file: {error}") from error
+        raise ConfigError(f"{recipe} is not a TOML file: {error}") from error
 
 
 def _require(condition, table, key, expected, got):
