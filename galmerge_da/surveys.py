@@ -17,7 +17,7 @@ _Z2 = dict(
     psf_fwhm=[0.10, 0.12, 0.18] * u.arcsec,
     zero_point=31.4 * u.ABmag,  # nanojansky
     wavelength=[0.81, 3.56, 1.54] * u.um,
-    magnitude=[21.0, 22.8] * u.ABmag,
+    magnitude=[20.6, 22.2] * u.ABmag,
     radius=[0.5, 0.9] * u.arcsec,
     redshift=2.0,
     reference="Ciprijanovic et al. 2020, A&C 32, 100390; STScI instrument handbooks",
@@ -27,16 +27,16 @@ _SDSS = dict(
     pixel_scale=0.396 * u.arcsec,
     zero_point=22.5 * u.ABmag,
     exposure=53.9 * u.s,
-    magnitude=[13.8, 16.2] * u.ABmag,
+    magnitude=[14.5, 16.9] * u.ABmag,
     radius=[4.6, 11.3] * u.arcsec,
     redshift=0.05,
 )
 
 _SDSS_BANDS = {
     # band: (PSF FWHM ", depth AB mag, electrons per nanomaggy, um)
-    "g": (1.44, 23.0, 1000.0, 0.477),
+    "g": (1.44, 23.15, 1000.0, 0.477),
     "r": (1.32, 22.7, 950.0, 0.623),
-    "i": (1.26, 22.4, 700.0, 0.763),
+    "i": (1.26, 22.55, 700.0, 0.763),
 }
 
 
@@ -61,7 +61,7 @@ def galmerge_da_surveys():
         SurveySpec("deepmerge-z2-pristine", **_Z2),
         SurveySpec(
             "deepmerge-z2",
-            depth=[26.6, 26.9, 26.2] * u.ABmag,
+            depth=[27.1, 27.4, 26.7] * u.ABmag,
             gain=[13.0, 60.0, 16.0] * u.electron,
             exposure=2000 * u.s,
             **_Z2,
