@@ -8,8 +8,7 @@ from sklearn.metrics import roc_auc_score
 from galmerge_da import MergerClassifier, simulate
 from galmerge_da.evaluation import read_ledger
 from galmerge_da.exceptions import InputError
-from galmerge_da.experiments import score_labelled
-from galmerge_da.experiments.score import main
+from galmerge_da.experiments.score import main, score_labelled
 from galmerge_da.io import save_cutouts
 from galmerge_da.models import build_network
 from galmerge_da.preprocessing import PreprocessingRecipe

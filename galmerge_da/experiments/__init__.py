@@ -2,6 +2,5 @@
 
 from galmerge_da.experiments.demo import format_scores, run_demo
 from galmerge_da.experiments.recipes import run_recipe
-from galmerge_da.experiments.score import score_labelled
 
-__all__ = ["format_scores", "run_demo", "run_recipe", "score_labelled"]
+__all__ = ["format_scores", "run_demo", "run_recipe"]
