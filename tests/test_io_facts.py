@@ -6,9 +6,12 @@ import pytest
 from astropy.io import fits
 from astropy.table import QTable, Table
 from numpy.testing import assert_allclose
+from PIL import Image
 
+from galmerge_da.exceptions import InputWarning
 from galmerge_da.io import open_cutouts, save_cutouts
 from galmerge_da.plugins import get_survey
+from galmerge_da.preprocessing import match_bands
 
 IMAGES = np.ones((4, 3, 12, 12), np.float32)
 
@@ -87,6 +90,25 @@ def test_a_data_set_of_pictures_is_stretched(tmp_path):
     cutouts = read(tmp_path / "a.fits")
     assert cutouts.stretched and cutouts.radii_per_pixel == 0.096
     assert_allclose(cutouts.pixel_scale.to_value(u.arcsec), [1, 2, 3, 4])
+
+
+def test_the_frames_of_a_data_set_keep_their_scale_where_the_caller_names_their_survey():
+    table = Table({"image": IMAGES.astype(np.uint8)}, meta={"SURVEY": "sdss-jpeg", "RADPIX": 0.096})
+    assert read(table, survey="sdss-jpeg").radii_per_pixel == 0.096
+    table.meta["SURVEY"] = "another"
+    assert read(table, survey="sdss-jpeg").radii_per_pixel == 0.024
+
+
+def test_the_bands_of_a_colour_picture_are_red_green_and_blue(tmp_path):
+    path = tmp_path / "a.png"
+    Image.fromarray(np.full((20, 20, 3), [90, 60, 30], np.uint8)).save(path)
+    cutouts = read([str(path)])
+    assert cutouts.bands == ("R", "G", "B") and cutouts.data[0, :, 0, 0].tolist() == [90, 60, 30]
+    assert read([str(path)], survey="sdss-jpeg").bands == ("i", "r", "g")
+    assert read([str(path)], bands=("a", "b", "c")).bands == ("a", "b", "c")
+    assert read(read([str(path)], survey="sdss-jpeg")).bands == ("i", "r", "g")
+    with pytest.warns(InputWarning, match="B as g, G as r, R as z"):
+        assert match_bands(cutouts.bands, ("g", "r", "z")) == [2, 1, 0]
 
 
 def test_foreign_headers_do_not_decide():

@@ -12,6 +12,7 @@ from numpy.testing import assert_allclose
 from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.flags import Flag
 from galmerge_da.io import extract_cutouts, find_sources, open_cutouts, save_cutouts
+from galmerge_da.preprocessing import measure_radii
 
 rng = np.random.default_rng(5)
 FIELD = rng.normal(size=(3, 60, 80)).astype(np.float32)
@@ -193,15 +194,15 @@ def test_sources_are_found_where_they_are():
 
 
 def test_touching_sources_are_separated_on_demand():
-    pytest.importorskip("skimage")
     image = blobs([(60, 70), (72, 70)], [(4, 4), (4, 4)], [900, 900])
     assert [len(find_sources(image, deblend=deblend)) for deblend in (True, False)] == [2, 1]
 
 
-def test_without_scikit_image_sources_stay_together(monkeypatch):
-    monkeypatch.setattr("galmerge_da.io.detect.find_spec", lambda name: None)
-    with pytest.warns(InputWarning, match="scikit-image"):
-        assert len(find_sources(blobs([(60, 70), (72, 70)], [(4, 4), (4, 4)], [900, 900]))) == 1
+def test_radii_of_sources_are_those_that_preprocessing_measures():
+    image = blobs([(100, 75)], [(6, 6)], [5000], shape=(151, 201))
+    (radius,) = find_sources(image)["radius"]
+    centred = (image - 10)[None, None, :, 25:176]
+    assert measure_radii(centred, np.zeros((1, 1)))[0] == pytest.approx(radius, rel=0.02)
 
 
 @pytest.mark.parametrize("image", [np.zeros((50, 50)), np.full((50, 50), np.nan), np.ones((5, 5))])

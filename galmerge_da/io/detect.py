@@ -1,18 +1,15 @@
 """Sources in images of a field."""
 
-import warnings
-from importlib.util import find_spec
-
 import astropy.units as u
 import numpy as np
 from astropy.stats import sigma_clipped_stats
 from astropy.table import Column, Table
 from scipy.ndimage import gaussian_filter
 
-from galmerge_da.exceptions import InputError, InputWarning
+from galmerge_da.exceptions import InputError
 from galmerge_da.io.files import quiet
 from galmerge_da.io.mosaics import open_mosaic
-from galmerge_da.photometry import petrosian_radius
+from galmerge_da.photometry import CATALOGUE_RADIUS, petrosian_radius
 
 __all__ = ["find_sources"]
 
@@ -29,7 +26,11 @@ _COLUMNS = {
     "a": (u.pix, "phys.angSize.smajAxis", "standard deviation along the major axis of the segment"),
     "b": (u.pix, "phys.angSize.sminAxis", "standard deviation along the minor axis of the segment"),
     "theta": (u.deg, "pos.posAng", "angle of the major axis, from x towards y"),
-    "radius": (u.pix, "phys.angSize", "Petrosian radius; NaN where it could not be measured"),
+    "radius": (
+        u.pix,
+        "phys.angSize",
+        "Petrosian radius, on the scale of SDSS; NaN where it could not be measured",
+    ),
 }
 
 
@@ -45,8 +46,8 @@ def find_sources(image, *, n_sigma=3.0, n_pixels=10, deblend=True, bands=None):
     n_pixels : int, optional
         Least number of connected pixels.
     deblend : bool, optional
-        Whether touching sources are separated; needs scikit-image. A merger
-        may come out as two sources at two positions.
+        Whether touching sources are separated. A merger may come out as two
+        sources at two positions.
     bands : tuple of str, optional
         Which images of a mapping to use.
 
@@ -55,18 +56,13 @@ def find_sources(image, *, n_sigma=3.0, n_pixels=10, deblend=True, bands=None):
     `~astropy.table.Table`
         ``x`` and ``y`` (pixels from 0), ``ra`` and ``dec`` where there is a WCS,
         ``flux``, ``a``, ``b`` and ``theta`` of the segment, and ``radius``, the
-        Petrosian radius in pixels; by descending flux. It has no rows where
-        nothing is found.
+        Petrosian radius in pixels as `galmerge_da.classify` wants it; by
+        descending flux. It has no rows where nothing is found.
 
     Raises
     ------
     InputError
         If the image cannot be read, or an option is not positive.
-
-    Warns
-    -----
-    InputWarning
-        If ``deblend`` is asked for and scikit-image is not installed.
     """
     if not n_sigma > 0 or not n_pixels >= 1:
         raise InputError(f"n_sigma and n_pixels must be positive, got {n_sigma} and {n_pixels}")
@@ -76,9 +72,6 @@ def find_sources(image, *, n_sigma=3.0, n_pixels=10, deblend=True, bands=None):
     if bad.all():
         return _table(np.zeros((0, 2)), mosaic, np.zeros((5, 0)))
     data[bad] = 0
-    if deblend and find_spec("skimage") is None:
-        warnings.warn("scikit-image is not installed: touching sources stay together", InputWarning, stacklevel=2)
-        deblend = False
     with quiet():
         level, noise = _background(data, bad)
         data = np.where(bad, 0, data - level)
@@ -131,7 +124,7 @@ def _radii(data, centers, sizes):
             corner = np.round(centers[rows]).astype(int)
             frames = np.stack([padded[y : y + 2 * width + 1, x : x + 2 * width + 1] for x, y in corner])
             offset = (centers[rows] - corner)[:, ::-1] + width
-            radius[rows] = petrosian_radius(frames, offset)
+            radius[rows] = CATALOGUE_RADIUS * petrosian_radius(frames, offset)
     return radius
 
 

@@ -175,7 +175,9 @@ def gather_facts(pixels, table, meta, *, bands, survey, pixel_scale, psf_fwhm):
     if names is not None and len(names) != n_bands and n_rows:
         origin = "bands" if bands else f"survey {spec.name!r}"
         raise InputError(f"{origin} names {len(names)} band(s) ({', '.join(names)}), but the images have {n_bands}")
-    radii_per_pixel = survey.radii_per_pixel if survey else _positive(said["RADPIX"])
+    # a data set knows its own frames better than the preset it was made with
+    own = survey is None or said["SURVEY"] == survey.name
+    radii_per_pixel = (_positive(said["RADPIX"]) if own else None) or (survey and survey.radii_per_pixel)
     if pixel_scale is not None:
         scale = _pixel_scale(pixel_scale, table, n_rows, n_bands)
     else:

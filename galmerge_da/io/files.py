@@ -197,7 +197,8 @@ def _read_colour(path, extension, axes):
         values = np.asarray(image)
     if grey:
         return Picture(data=to_float32(values[None]), eight_bit=values.dtype == np.uint8)
-    return Picture(data=to_float32(np.moveaxis(values, -1, 0)), stretched=True, eight_bit=True)
+    planes = to_float32(np.moveaxis(values, -1, 0))
+    return Picture(data=planes, stretched=True, eight_bit=True, header={"BANDS": "R,G,B"})
 
 
 _READERS = {"fits": _read_fits, "npy": _read_npy, "colour picture": _read_colour}
