@@ -199,6 +199,8 @@ def test_asymmetry_opens_what_users_hold():
     np.testing.assert_array_equal(got["asymmetry"], expected)
     source = open_cutouts(table, radius="radius", chunk_size=2)
     np.testing.assert_array_equal(rotational_asymmetry_table(source)["asymmetry"], expected)
+    nothing = rotational_asymmetry_table(table[:0])
+    assert len(nothing) == 0 and nothing.colnames == ["name", "radius", "asymmetry"]
 
 
 @pytest.mark.slow

@@ -79,6 +79,14 @@ def test_probabilities_are_those_of_the_preprocessed_frames(monkeypatch):
     assert_allclose(reverse["merger_prob"][::-1], catalogue["merger_prob"], rtol=1e-5)
 
 
+def test_merger_prob_is_of_mergers_in_whatever_order_the_classes_are():
+    table, usual, swapped = make_table(3), make_classifier(), make_classifier(("merger", "nonmerger"))
+    assert_allclose(
+        classify(table, swapped, bands=BANDS)["merger_prob"], 1 - classify(table, usual, bands=BANDS)["merger_prob"],
+        rtol=1e-5,
+    )  # fmt: skip
+
+
 def test_the_method_is_the_function():
     table, classifier = make_table(3), make_classifier()
     assert_allclose(

@@ -308,6 +308,19 @@ def test_too_few_galaxies_are_refused():
         train(make_table()[:0], recipe=recipe(1))
 
 
+def test_progress_goes_from_0_to_1_in_equal_steps(monkeypatch):
+    original, progress = TrainingRun._train_step, []
+
+    def spy(self, rows, target_rows, step):
+        progress.append(step.progress)
+        return original(self, rows, target_rows, step)
+
+    monkeypatch.setattr(TrainingRun, "_train_step", spy)
+    train(make_table(), recipe=recipe(2))
+    assert len(progress) > 2
+    np.testing.assert_allclose(progress, np.linspace(0, 1, len(progress)))
+
+
 def test_a_loss_that_explodes_is_named(monkeypatch):
     from galmerge_da.adaptation import WeightedLosses
 

@@ -1,7 +1,6 @@
 """The sceptic's bar: rotational asymmetry of every cutout, without any training."""
 
 import numpy as np
-from astropy.table import vstack
 from tqdm import tqdm
 
 from galmerge_da.exceptions import InputError
@@ -60,19 +59,15 @@ def rotational_asymmetry_table(source, *, radii=1.44, progress=False, **options)
     """
     if not 0 < radii < np.inf:
         raise InputError(f"radii must be a positive number, got {radii!r}")
-    if isinstance(source, Cutouts):
-        chunks, n = [source], len(source)
-    else:
-        chunks = source if isinstance(source, CutoutSource) else open_cutouts(source, chunk_size=64, **options)
-        n = len(chunks)
-    tables = []
-    with tqdm(total=n, disable=not progress, unit="galaxy") as bar:
-        for cutouts in chunks:
-            table = cutouts.table.copy()
-            table["asymmetry"] = _measure(cutouts, radii, bar)
-            table["asymmetry"].description = f"rotational asymmetry within {radii:g} Petrosian radii"
-            tables.append(table)
-    return vstack(tables, metadata_conflicts="silent")
+    if not isinstance(source, Cutouts | CutoutSource):
+        source = open_cutouts(source, chunk_size=64, **options)
+    chunks = [source] if isinstance(source, Cutouts) else source
+    with tqdm(total=len(source), disable=not progress, unit="galaxy") as bar:
+        values = [_measure(cutouts, radii, bar) for cutouts in chunks]
+    table = source.table.copy()
+    table["asymmetry"] = np.concatenate([np.zeros(0), *values])
+    table["asymmetry"].description = f"rotational asymmetry within {radii:g} Petrosian radii"
+    return table
 
 
 def _measure(cutouts, radii, bar):

@@ -36,7 +36,8 @@ def build_catalogue(table, raw, calibrated, flags, classes, meta):
     -------
     `~astropy.table.Table`
         Of the same class. Two classes give ``merger_prob`` and
-        ``merger_prob_raw``, more give ``prob_<class>`` and ``prob_<class>_raw``.
+        ``merger_prob_raw`` (of the class called ``merger``, else of the
+        second), more give ``prob_<class>`` and ``prob_<class>_raw``.
 
     Warns
     -----
@@ -44,7 +45,8 @@ def build_catalogue(table, raw, calibrated, flags, classes, meta):
         If a column of the user has the name of a result; it is renamed ``<name>_in``.
     """
     columns = []
-    for k, label in [(1, "merger")] if len(classes) == 2 else enumerate(classes):
+    merger = classes.index("merger") if "merger" in classes else 1
+    for k, label in [(merger, "merger")] if len(classes) == 2 else enumerate(classes):
         name = "merger_prob" if len(classes) == 2 else f"prob_{label}"
         described = f"Probability of class {classes[k]}"
         columns.append(_probability(name, calibrated[:, k], f"{described}, calibrated"))

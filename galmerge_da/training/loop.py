@@ -99,7 +99,7 @@ class TrainingRun:
         sums = {}
         for number, (rows, target_rows) in enumerate(zip(source_batches, target_batches, strict=True)):
             step = StepContext(
-                progress=(self.epoch * self.n_steps + number) / (self.options.epochs * self.n_steps),
+                progress=(self.epoch * self.n_steps + number) / max(1, self.options.epochs * self.n_steps - 1),
                 epoch=self.epoch,
                 generator=self.loss_generator,
                 model=self.network,
