@@ -308,6 +308,18 @@ def test_too_few_galaxies_are_refused():
         train(make_table()[:0], recipe=recipe(1))
 
 
+def test_the_first_weights_keep_their_bands_in_whatever_order_the_source_has_them(plain):
+    table = make_table()
+    table["image"] = table["image"] * np.array([1, 2, 3], np.float32)[:, None, None]
+    turned = table.copy()
+    turned["image"] = turned["image"][:, ::-1]
+    turned.meta["BANDS"] = ",".join(BANDS[::-1])
+    results = [train(each, recipe=recipe(1), init=plain.classifier) for each in (table, turned)]
+    assert results[1].classifier.bands == plain.classifier.bands == BANDS
+    assert same(weights(results[0]), weights(results[1]))
+    assert train(turned, recipe=recipe(1)).classifier.bands == BANDS[::-1]
+
+
 def test_progress_goes_from_0_to_1_in_equal_steps(monkeypatch):
     original, progress = TrainingRun._train_step, []
 

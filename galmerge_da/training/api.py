@@ -110,8 +110,9 @@ def train(
     seed : int, optional
         Same seed, same data, same device: the same classifier, bit for bit. 0 by default.
     init : path-like or `~galmerge_da.MergerClassifier`, optional
-        Start from these weights (transfer learning). The entrance's statistics
-        are taken from the new source.
+        Start from these weights (transfer learning), with bands of the same
+        names in the same order. The entrance's statistics are taken from the
+        new source.
     device : str or `~torch.device`, optional
         The best there is by default.
     progress : bool, optional
@@ -152,7 +153,11 @@ def train(
         get_loss(name)
     get_backbone(recipe.model.backbone)
     device = choose_device(device)
-    source = load_domain(source, "source", recipe, recipe.preprocessing, reading=recipe.data.source)
+    if init is not None and not isinstance(init, MergerClassifier):
+        init = MergerClassifier.load(init)
+    source = load_domain(
+        source, "source", recipe, recipe.preprocessing, reading=recipe.data.source, order=init and init.bands
+    )
     if target is not None:
         target = load_domain(target, "target", recipe, source.preprocessing, reading=recipe.data.target)
     generators = [device] if device.type == "cuda" else []
@@ -179,7 +184,7 @@ def _make_network(source, recipe, init):
         entrance=dict(recipe.model.entrance),
     )
     if init is not None:
-        given = (init if isinstance(init, MergerClassifier) else MergerClassifier.load(init)).network.state_dict()
+        given = init.network.state_dict()
         needed, had = (
             {name: tuple(tensor.shape) for name, tensor in state.items()} for state in (network.state_dict(), given)
         )

@@ -53,7 +53,7 @@ class Domain:
         return torch.from_numpy(np.flatnonzero(self.split == split))
 
 
-def load_domain(data, name, recipe, preprocessing, *, reading=None):
+def load_domain(data, name, recipe, preprocessing, *, reading=None, order=None):
     """Read a domain, make its frames and split it.
 
     Parameters
@@ -67,6 +67,8 @@ def load_domain(data, name, recipe, preprocessing, *, reading=None):
         How frames are made; without bands it takes those of the data.
     reading : mapping, optional
         Keywords of `galmerge_da.io.open_cutouts`.
+    order : tuple of str, optional
+        How to order bands of these names, where nothing else says it.
 
     Returns
     -------
@@ -89,7 +91,8 @@ def load_domain(data, name, recipe, preprocessing, *, reading=None):
         raise InputError(f"the {name} has no rows")
     labels = _labels(table, label, recipe.data.classes) if name == "source" else None
     if preprocessing.bands is None and cutouts.bands is not None:
-        preprocessing = replace(preprocessing, bands=tuple(cutouts.bands))
+        known = order is not None and set(order) == set(cutouts.bands)
+        preprocessing = replace(preprocessing, bands=tuple(order if known else cutouts.bands))
     images, unusable = None, np.zeros(len(table), bool)
     for chunk in cutouts:
         frames = preprocess(chunk, preprocessing)
