@@ -58,6 +58,21 @@ def test_a_data_set_becomes_a_catalogue(cutouts, galaxies, model, tmp_path):
     assert catalogue["flags"][2] & Flag.NOT_CLASSIFIED
 
 
+def test_a_mask_and_threads_reach_the_function(galaxies, model, tmp_path):
+    table = galaxies.copy()
+    table["bad"] = np.zeros(table["image"].shape, bool)
+    table["bad"][4, :, 30:40] = True
+    save_cutouts(table, tmp_path / "masked.fits")
+    path = tmp_path / "mergers.fits"
+    done = run(
+        tmp_path / "masked.fits", "-o", path, "--model", model, "--mask", "bad", "--n-threads", 1, "--no-progress"
+    )
+    assert done.exit_code == 0, done.stderr
+    flags = read_catalog(path)["flags"]
+    assert ((flags & Flag.MASKED) != 0).tolist() == [False, False, False, False, True, False]
+    assert run(path, "-o", path, "--n-threads", 0).exit_code == 2
+
+
 def test_the_last_line_counts_rows_flags_and_mergers(cutouts, model, tmp_path):
     path = tmp_path / "mergers.ecsv"
     done = run(cutouts, "-o", path, "--model", model, "--threshold", 0, "--no-progress")

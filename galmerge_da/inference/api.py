@@ -56,7 +56,8 @@ def classify(
     survey : str or `~galmerge_da.plugins.SurveySpec`, optional
         Where the images come from; gives bands and scales that are not given.
     pixel_scale, psf_fwhm : `~astropy.units.Quantity` or str, optional
-        Angle, or the column that has it.
+        Angle, or the column that has it. The scale serves radii that are
+        angles; the PSF is only kept with the cutouts, nothing matches it yet.
     mask : str or array of bool, optional
         True where a pixel must not be used.
     radius : str, `~astropy.units.Quantity` or array, optional
