@@ -24,6 +24,9 @@ def test_every_preset_gives_frames_with_units_and_header(survey):
     assert table["image"].dtype == (np.uint8 if spec.stretched else np.float32)
     assert np.all(np.isfinite(table["image"]))
     assert table.meta["SURVEY"] == survey and table.meta["BANDS"] == ",".join(spec.bands)
+    assert table.meta["FLUXUNIT"] == {"sdss": "3.631e-06 Jy", "deepmerge-z2": "1e-09 Jy"}.get(
+        survey, table.meta["FLUXUNIT"]
+    )
     assert table.meta["RADPIX"] * table["radius"][0] == pytest.approx(1.0)
     assert table["petrosian_radius"].unit == u.arcsec and table["time"].unit == u.Myr
     assert list(table["label"]) == [0, 1] * 6

@@ -96,7 +96,8 @@ def simulate(n, survey="deepmerge-z2", *, seed=0, classes=CLASSES, n_jobs=None, 
         ``time`` (Myr since the first pericentre), ``radius`` (Petrosian, in pixels of the frame),
         ``petrosian_radius`` (arcsec), ``pixel_scale`` (arcsec), ``magnitude``.
         The meta has ``SURVEY``, ``BANDS``, ``RADPIX`` (Petrosian radii per
-        pixel), ``STRETCH``, ``SEED`` and ``CLASSES``.
+        pixel), ``STRETCH``, ``ZEROPNT`` (AB magnitude of one unit of flux in
+        each band), ``FLUXUNIT`` (that unit, as text), ``SEED`` and ``CLASSES``.
 
     Raises
     ------
@@ -141,6 +142,12 @@ def _check_integer(name, value, least):
     return number
 
 
+def _flux_units(survey):
+    """What one unit of flux in the image is, band by band, or once if they agree."""
+    units = [f"{flux:.4g} Jy" for flux in survey.zero_point.to_value(u.Jy)]
+    return units[0] if len(set(units)) == 1 else ",".join(units)
+
+
 def _table(rows, survey, seed, classes):
     dtype = np.uint8 if survey.stretched else np.float32
     image = np.empty((len(rows), survey.n_bands, FRAME_SIZE, FRAME_SIZE), dtype)
@@ -180,6 +187,7 @@ def _table(rows, survey, seed, classes):
         "RADPIX": FRAME_RADII / FRAME_SIZE,
         "STRETCH": survey.stretched,
         "ZEROPNT": ",".join(f"{value:g}" for value in survey.zero_point.value),
+        "FLUXUNIT": "8-bit picture" if survey.stretched else _flux_units(survey),
         "SEED": seed,
         "CLASSES": ",".join(classes),
     }
