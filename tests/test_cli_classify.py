@@ -152,6 +152,7 @@ def test_a_mosaic_and_a_catalogue(mosaic, galaxies, model, monkeypatch, argument
         ["--catalog", "c.csv"],
         ["a.fits", "--mosaic", "m.fits"],
         ["--catalog", "c.csv", "--mosaic", "g.fits", "--mosaic", "r.fits"],
+        ["--catalog", "c.csv", "--mosaic", "g=1.fits", "--mosaic", "g=2.fits"],
         ["a.fits", "--threshold", "2"],
         ["a.fits", "--pixel-scale", "0"],
     ],

@@ -1,5 +1,6 @@
 """What all commands share: help, version, errors, warnings, exit codes."""
 
+import re
 import subprocess
 import sys
 import warnings
@@ -7,6 +8,7 @@ import warnings
 import click
 import pytest
 from click.testing import CliRunner
+from tqdm import tqdm
 
 import galmerge_da
 from galmerge_da.cli import main
@@ -123,6 +125,16 @@ def test_a_warning_is_one_line(failing):
     done = run("fail")
     assert done.exit_code == 0
     assert done.stderr == "Warning: bands matched by wavelength\n"
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_warning_does_not_run_into_a_progress_bar(failing):
+    def work():
+        for _ in tqdm(range(2), file=sys.stderr):
+            warnings.warn("look out", InputWarning, stacklevel=1)
+
+    failing(work)
+    assert "Warning: look out" in re.split("[\r\n]+", run("fail").stderr)
 
 
 def test_check_output(tmp_path):

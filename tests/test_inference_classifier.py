@@ -26,12 +26,13 @@ def make_classifier(seed=0, **options):
     torch.manual_seed(seed)
     network = build_network("deepmerge", in_channels=3, image_size=SIZE)
     network.entrance.fit(make_frames(50, seed=99))
+    recipe = PreprocessingRecipe(("g", "r", "i"), size=SIZE, scale="pixels")
     defaults = dict(
-        calibrator=TemperatureCalibrator(1.5, (0.0, -0.4)), provenance={"losses": {"mmd": 1.0}, "source": "sim"}
+        preprocessing=recipe,
+        calibrator=TemperatureCalibrator(1.5, (0.0, -0.4)),
+        provenance={"losses": {"mmd": 1.0}, "source": "sim"},
     )
-    return MergerClassifier(
-        network, PreprocessingRecipe(("g", "r", "i"), size=SIZE, scale="pixels"), **defaults | options
-    )
+    return MergerClassifier(network, **defaults | options)
 
 
 def make_frames(n, seed=0):
@@ -128,6 +129,8 @@ def test_frames_of_another_shape_are_refused(shape):
         (dict(calibrator=TemperatureCalibrator(1, (0, 0, 0))), "for 3 classes"),
         (dict(threshold=1.5), "threshold"),
         (dict(threshold=None), "threshold"),
+        (dict(preprocessing=PreprocessingRecipe(("g", "r"), size=SIZE)), "frames of 2 bands and 25 pixels.* 3 and 25"),
+        (dict(preprocessing=PreprocessingRecipe(size=SIZE + 1)), "frames of 3 bands and 26 pixels"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(options, message):

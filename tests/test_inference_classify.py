@@ -1,5 +1,6 @@
 """`classify`: same rows, same order, a probability or a flag for each, and a header that tells where it came from."""
 
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import astropy.units as u
@@ -104,6 +105,8 @@ def test_a_path_is_a_model(tmp_path):
 def test_something_else_is_no_model(tmp_path):
     with pytest.raises(FileNotFoundError):
         classify(make_table(), tmp_path / "none.safetensors")
+    with pytest.raises(ModelFileError, match="path of its file, got int"):
+        classify(make_table(), 3)
     (tmp_path / "text").write_text("hello")
     with pytest.raises(ModelFileError):
         classify(make_table(), str(tmp_path / "text"))
@@ -142,6 +145,40 @@ def test_a_table_of_bad_rows_only():
     assert missing(catalogue["merger_prob"]).all()
 
 
+def test_a_table_of_missing_files_only():
+    table = Table({"image": ["nowhere.fits", "no.jpg"]})
+    with pytest.warns(InputWarning, match="2 of 2") as caught:
+        catalogue = classify(table, make_classifier())
+    assert len(caught) == 1
+    assert missing(catalogue["merger_prob"]).all()
+    assert np.all(catalogue["flags"] == Flag.UNREADABLE | Flag.NOT_CLASSIFIED)
+
+
+def test_bands_of_other_names_are_one_warning_for_all_chunks(monkeypatch):
+    monkeypatch.setattr(api, "_CHUNK", 3)
+    classifier = make_classifier()
+    straight = classify(make_table(), classifier, bands=BANDS)["merger_prob"]
+    for bands, match in ((("u", "g", "z"), "by wavelength"), (None, "without names")):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            catalogue = classify(make_table(), classifier, bands=bands)
+        assert [match in str(warning.message) for warning in caught] == [True]
+        assert_allclose(catalogue["merger_prob"], straight)
+    swapped = make_table()
+    swapped["image"] = swapped["image"][:, ::-1]
+    with pytest.warns(InputWarning, match="by wavelength"):
+        assert_allclose(classify(swapped, classifier, bands=("z", "g", "u"))["merger_prob"], straight)
+
+
+def test_more_bands_than_wanted_are_chosen_by_name():
+    table, classifier = make_table(), make_classifier()
+    straight = classify(table, classifier, bands=BANDS)["merger_prob"]
+    images = table["image"]
+    table["image"] = np.concatenate([images[:, 2:], images, images[:, :1]], axis=1)[:, [0, 3, 1, 2]]
+    table["image"][:, 0] = 7
+    assert_allclose(classify(table, classifier, bands=("z", "i", "g", "r"))["merger_prob"], straight)
+
+
 def test_pixels_that_overflow_the_network_are_flagged():
     classifier = make_classifier()
     with torch.no_grad():
@@ -159,7 +196,7 @@ def test_an_empty_table_gives_an_empty_catalogue():
 
 def test_the_wrong_number_of_bands_is_one_clear_error():
     table = Table({"image": np.ones((2, 4, SIZE, SIZE))})
-    with pytest.raises(InputError, match="bands"):
+    with pytest.raises(InputError, match=r"4 band\(s\) \(u, g, x, z\); expected the 3 band\(s\) g, r, i"):
         classify(table, make_classifier(), bands=("u", "g", "x", "z"))
 
 
@@ -286,6 +323,11 @@ def test_threads_are_limited_during_the_call_only(monkeypatch):
 def test_an_impossible_number_of_threads_is_refused(n_threads):
     with pytest.raises(ConfigError, match="n_threads"):
         classify(make_table(2), make_classifier(), bands=BANDS, n_threads=n_threads)
+
+
+def test_something_else_is_no_client():
+    with pytest.raises(ConfigError, match="client must have a method map"):
+        classify(make_table(2), make_classifier(), bands=BANDS, client=3)
 
 
 def test_an_unknown_device_is_refused():

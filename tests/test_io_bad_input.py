@@ -5,12 +5,13 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.nddata import CCDData
-from astropy.table import QTable, Table
+from astropy.table import Column, QTable, Table
 from PIL import Image
 
 from galmerge_da.exceptions import GalmergeError, InputError, InputWarning
 from galmerge_da.flags import Flag
 from galmerge_da.io import open_cutouts, save_cutouts
+from galmerge_da.io.source import FLAGS_DESCRIPTION
 
 GOOD = np.random.default_rng(0).normal(size=(4, 3, 12, 12)).astype(np.float32)
 TABLE = Table({"id": [1, 2, 3, 4], "image": GOOD, "r_petro": [1.0, 2.0, 3.0, 4.0], "name": list("abcd")})
@@ -29,6 +30,9 @@ TABLE = Table({"id": [1, 2, 3, 4], "image": GOOD, "r_petro": [1.0, 2.0, 3.0, 4.0
         (TABLE, {"bands": ("g", "r")}, "2 band.*images have 3"),
         (TABLE, {"bands": ("g", "g", "r")}, "different names"),
         (TABLE, {"bands": 5 * ("g",)}, "different names"),
+        (TABLE, {"bands": 3}, "different names"),
+        (QTable({"image": GOOD * u.ABmag}), {}, "mag.*linear fluxes"),
+        (QTable({"image": GOOD * u.mag / u.arcsec**2}), {}, "mag.*linear fluxes"),
         (TABLE, {"axes": "WHC"}, "axes must be"),
         (np.zeros((4, 64, 64, 3)), {}, "axes='HWC'"),
         (np.zeros((4, 3, 64, 64)), {"axes": "HWC"}, "axes='CHW'"),
@@ -180,6 +184,37 @@ def test_a_column_of_missing_files_is_all_flags():
     assert len(caught) == 1
     assert [image.shape for image in chunks[0].data] == [(3, 0, 0)] * 300
     assert set(chunks[0].flags) == {Flag.UNREADABLE}
+
+
+def test_a_few_good_files_among_thousands_of_missing_ones_are_found(tmp_path):
+    fits.writeto(tmp_path / "a.fits", GOOD[0])
+    paths = np.array([f"nowhere/{row}.fits" for row in range(400)], dtype=object)
+    paths[[130, 240]] = str(tmp_path / "a.fits")
+    with pytest.warns(InputWarning, match="398 of 400"):
+        cutouts = open_cutouts(Table({"image": paths})).read()
+    assert np.flatnonzero(cutouts.flags == 0).tolist() == [130, 240]
+
+
+def test_missing_files_say_nothing_about_their_bytes():
+    opened = open_cutouts(["nowhere.jpg"], survey="sdss-jpeg")
+    with pytest.warns(InputWarning, match="1 of 1") as caught:
+        opened.read()
+    assert len(caught) == 1
+
+
+def test_bytes_in_three_bands_ask_what_they_are():
+    pictures = (GOOD * 20 + 100).clip(0, 255).astype(np.uint8)
+    with pytest.warns(InputWarning, match="survey='sdss-jpeg'"):
+        assert not open_cutouts(pictures).stretched
+    assert open_cutouts(pictures, survey="sdss-jpeg").stretched
+    assert not open_cutouts(pictures, survey="sdss").stretched
+    assert not open_cutouts(pictures[:, :1]).stretched
+
+
+def test_flags_of_an_earlier_run_do_not_condemn_an_image_that_is_there_now():
+    table = TABLE.copy()
+    table["flags"] = Column([0, 1 | 2 | 64, 1 | 4, 8], description=FLAGS_DESCRIPTION)
+    assert open_cutouts(table).read().flags.tolist() == [0, 64, 0, 8]
 
 
 def test_masked_paths_and_entries_are_flagged(tmp_path):

@@ -226,6 +226,7 @@ def test_data_sets_are_read_from_disk_in_chunks(tmp_path, pixels):
     assert isinstance(base, np.memmap)
 
 
+@pytest.mark.filterwarnings("ignore:8-bit images")
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, ">i4", np.uint16, np.bool_, np.float16])
 def test_every_number_becomes_native_float32(tmp_path, dtype):
     values = (np.arange(2 * 3 * 12 * 12).reshape(2, 3, 12, 12) % 2).astype(dtype)
@@ -334,7 +335,8 @@ def test_every_picture_mode_is_read(tmp_path, mode, n_bands):
 def test_bytes_of_a_picture_survey_are_stretched():
     values = np.zeros((2, 3, 20, 20), np.uint8)
     assert open_cutouts(values, survey="sdss-jpeg").stretched
-    assert not open_cutouts(values).stretched
+    with pytest.warns(InputWarning, match="survey='sdss-jpeg'"):
+        assert not open_cutouts(values).stretched
     with pytest.warns(InputWarning, match="8-bit"):
         assert not open_cutouts(values.astype(float), survey="sdss-jpeg").stretched
 

@@ -127,6 +127,8 @@ def test_positions_may_have_units_and_be_unknown():
         (WHERE, FIELD, 7.5, "whole number"),
         (WHERE, FIELD, (1, 2, 3), "whole number"),
         (WHERE, FIELD, "big", "whole number"),
+        (WHERE, FIELD, 10**7, "GB: give a smaller size"),
+        (WHERE, FIELD, 10**12, "GB: give a smaller size"),
         (WHERE, FIELD, 9 * u.arcsec, "no WCS"),
         (WHERE, FIELD, 9 * u.Jy, "pixels or an angle"),
         (WHERE, [], 9, "no images"),

@@ -35,12 +35,12 @@ def test_other_names_are_matched_by_wavelength(given, wanted, order):
 def test_unknown_names_are_taken_in_order():
     with pytest.warns(InputWarning, match="in the order given: blue as g, red as r"):
         assert match_bands(("blue", "red"), ("g", "r")) == [0, 1]
-    with pytest.warns(InputWarning, match="2 without names were taken in the order given: 0 as g, 1 as r"):
+    with pytest.warns(InputWarning, match="2 bands without names were taken in the order given: 0 as g, 1 as r"):
         assert match_bands(2, ("g", "r")) == [0, 1]
 
 
 def test_another_number_of_bands_is_an_error():
-    with pytest.raises(InputError, match="bands g, r; expected the 3 bands i, r, g"):
+    with pytest.raises(InputError, match=r"2 band\(s\) \(g, r\); expected the 3 band\(s\) i, r, g"):
         match_bands(("g", "r"), ("i", "r", "g"))
-    with pytest.raises(InputError, match="1 without names"):
+    with pytest.raises(InputError, match=r"1 band\(s\) \(without names\)"):
         match_bands(1, ("i", "r", "g"))

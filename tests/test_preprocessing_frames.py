@@ -258,11 +258,18 @@ def test_bands_are_reordered_by_name_and_pixels_follow():
     np.testing.assert_array_equal(turned.flags, straight.flags)
 
 
+def test_rows_that_nobody_could_read_have_no_wrong_bands():
+    unread = dataclasses.replace(cutouts(galaxy()[None]), flags=np.array([Flag.UNREADABLE], np.int32))
+    frames = preprocess(unread, dataclasses.replace(PIXELS, bands=("i", "r", "g", "u")))
+    assert frames.data.shape[:2] == (1, 4) and not frames.data.any()
+    assert frames.flags[0] & Flag.NOT_CLASSIFIED
+
+
 def test_a_call_with_the_wrong_bands_is_an_error():
     images = galaxy()[None]
     with pytest.raises(InputError, match="3 bands, but 2 names"):
         preprocess(cutouts(images, bands=("g", "r")), PIXELS)
-    with pytest.raises(InputError, match=r"3 without names; expected the 1 bands r"):
+    with pytest.raises(InputError, match=r"3 band\(s\) \(without names\); expected the 1 band\(s\) r"):
         preprocess(cutouts(images), dataclasses.replace(PIXELS, bands=("r",)))
     with pytest.raises(InputError, match="2 names"):
         preprocess(cutouts(list(images), bands=("g", "r")), PIXELS)

@@ -1,5 +1,6 @@
 """What all commands share: how errors and warnings look, and a few checks."""
 
+import sys
 import traceback
 import warnings
 from pathlib import Path
@@ -102,4 +103,6 @@ def _one_line(text):
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):
-    click.echo(f"Warning: {_one_line(message)}", err=True)
+    from tqdm import tqdm
+
+    tqdm.write(f"Warning: {_one_line(message)}", file=sys.stderr)  # above a progress bar, not into it

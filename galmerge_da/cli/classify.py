@@ -19,7 +19,10 @@ def _by_band(ctx, param, values):
         return values[0]
     if not all("=" in value for value in values):
         raise click.BadParameter("several need a band each, as --mosaic g=first.fits --mosaic r=second.fits.")
-    return dict(value.split("=", 1) for value in values)
+    images = dict(value.split("=", 1) for value in values)
+    if len(images) < len(values):
+        raise click.BadParameter("every band can be given once only.")
+    return images
 
 
 @click.command(cls=Command)

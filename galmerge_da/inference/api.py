@@ -1,5 +1,6 @@
 """`classify`: a table of cutouts in, a catalogue of merger probabilities out, a chunk at a time."""
 
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 
@@ -7,12 +8,13 @@ import numpy as np
 from astropy.table import QTable
 from tqdm import tqdm
 
-from galmerge_da.flags import Flag
+from galmerge_da.exceptions import ConfigError
+from galmerge_da.flags import FATAL, Flag
 from galmerge_da.inference.catalogue import build_catalogue, catalogue_meta
 from galmerge_da.inference.classifier import MergerClassifier, check_threshold, default_model_path
 from galmerge_da.inference.predict import limit_threads
 from galmerge_da.io import open_cutouts
-from galmerge_da.preprocessing import preprocess
+from galmerge_da.preprocessing import match_bands, preprocess
 
 __all__ = ["classify"]
 
@@ -90,9 +92,10 @@ def classify(
     Raises
     ------
     InputError
-        If the call does not fit the data: a missing column, a wrong number of bands.
+        If the call does not fit the data: a missing column, a wrong number of bands,
+        an unknown survey.
     ConfigError
-        If ``threshold``, ``n_threads``, ``survey`` or ``device`` is wrong.
+        If ``threshold``, ``n_threads``, ``device`` or ``client`` is wrong.
     ModelFileError
         If ``model`` is not the path of a classifier.
     FileNotFoundError
@@ -111,12 +114,14 @@ def classify(
         cutouts, image=image, bands=bands, axes=axes, survey=survey, pixel_scale=pixel_scale, psf_fwhm=psf_fwhm,
         mask=mask, radius=radius, chunk_size=_CHUNK,
     )  # fmt: skip
+    if client is not None and not callable(getattr(client, "map", None)):
+        raise ConfigError(f"client must have a method map, as an Executor or a client of dask; got {client!r:.60}")
     n_rows, n_classes = len(source), len(classifier.classes)
     raw, calibrated = np.full((2, n_rows, n_classes), np.nan)
     flags = np.zeros(n_rows, np.int32)
     work = partial(_classify_chunk, classifier, device)
     with limit_threads(n_threads), tqdm(total=n_rows, disable=not progress, desc="classify", unit="galaxy") as bar:
-        for rows, chunk_raw, chunk_calibrated, chunk_flags in _map(work, source, client):
+        for rows, chunk_raw, chunk_calibrated, chunk_flags in _map(work, _named(source, classifier.bands), client):
             raw[rows], calibrated[rows], flags[rows] = chunk_raw, chunk_calibrated, chunk_flags
             bar.update(len(rows))
     table = source.table
@@ -126,13 +131,27 @@ def classify(
     return build_catalogue(table, raw, calibrated, flags, classifier.classes, meta)
 
 
+def _named(source, wanted):
+    """Chunks whose bands have the names that the network knows: matched once, with one warning, for all of them."""
+    names = None
+    for cutouts in source:
+        if names is None and wanted is not None and np.any((cutouts.flags & FATAL) == 0):
+            given = source.n_bands if source.bands is None else source.bands
+            order = match_bands(given, wanted)
+            names = [None] * len(order) if source.bands is None else list(source.bands)
+            for band, position in zip(wanted, order, strict=True):
+                names[position] = band
+        yield cutouts if names is None else replace(cutouts, bands=tuple(names))
+
+
 def _classify_chunk(classifier, device, cutouts):
     """Rows, raw and calibrated probabilities, and flags of one `Cutouts`."""
     frames = preprocess(cutouts, classifier.preprocessing)
     flags = frames.flags.astype(np.int32)
     usable = np.flatnonzero((flags & Flag.NOT_CLASSIFIED) == 0)
     raw, calibrated = np.full((2, len(flags), len(classifier.classes)), np.nan)
-    raw[usable], calibrated[usable] = classifier.predict(frames.data[usable], device=device)
+    if usable.size:
+        raw[usable], calibrated[usable] = classifier.predict(frames.data[usable], device=device)
     flags[np.isnan(calibrated).any(axis=1)] |= Flag.NOT_CLASSIFIED
     return cutouts.row, raw, calibrated, flags
 

@@ -41,7 +41,8 @@ class MergerClassifier:
     ------
     ConfigError
         If the classes, the calibrator and the network do not have the same
-        number of classes, or the threshold is not in [0, 1].
+        number of classes, the network takes other frames than preprocessing
+        makes, or the threshold is not in [0, 1].
     """
 
     def __init__(
@@ -61,6 +62,12 @@ class MergerClassifier:
             raise ConfigError(f"the network tells {network.n_classes} classes apart, got names for {len(classes)}")
         if calibrator is not None and len(calibrator.bias) != len(classes):
             raise ConfigError(f"the calibrator is for {len(calibrator.bias)} classes, not for {len(classes)}")
+        n_bands = len(preprocessing.bands or range(network.in_channels))
+        if (n_bands, preprocessing.size) != (network.in_channels, network.image_size):
+            raise ConfigError(
+                f"preprocessing makes frames of {n_bands} bands and {preprocessing.size} pixels, "
+                f"the network takes {network.in_channels} and {network.image_size}"
+            )
         self.network = network.eval()
         self.preprocessing = preprocessing
         self.classes = classes

@@ -91,6 +91,8 @@ def read_model_file(path):
     ModelFileError
         If the file is damaged, of another kind, or newer than this version.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise ModelFileError(f"a model is named by the path of its file, got {type(path).__name__}")
     path = Path(path)
     if not path.exists():
         raise FileNotFoundError(f"no model file {path}")

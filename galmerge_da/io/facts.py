@@ -57,7 +57,8 @@ def check_bands(bands):
     """The caller's bands, names or ``"g,r,i"``, as a tuple or None; InputError if they are not different names."""
     if bands is None:
         return None
-    names = tuple(name.strip() for name in bands.split(",")) if isinstance(bands, str) else tuple(bands)
+    given = bands.split(",") if isinstance(bands, str) else bands if np.iterable(bands) else ()
+    names = tuple(name.strip() if isinstance(name, str) else name for name in given)
     if not names or len(set(names)) != len(names) or not all(isinstance(name, str) and name for name in names):
         raise InputError(f"bands must be different names, such as ('g', 'r', 'i'), got {bands!r}")
     return names
@@ -109,7 +110,8 @@ def angle(value, what, table, n_rows, n_bands):
         value, what = column_of(table, value, what), f"column {value!r} ({what})"
     unit = getattr(value, "unit", None)
     if unit is None:
-        raise InputError(f"{what} needs a unit of angle, such as 0.396 * u.arcsec; got {value!r:.60}")
+        got = "" if what.startswith("column") else f"; got {value!r:.60}"
+        raise InputError(f"{what} needs a unit of angle, such as 0.396 * u.arcsec{got}")
     values = numbers(value)
     for wanted in (u.arcsec, u.arcsec / u.pix):
         if u.Unit(unit).is_equivalent(wanted):
@@ -168,6 +170,8 @@ def gather_facts(pixels, table, meta, *, bands, survey, pixel_scale, psf_fwhm):
         If bands do not match the images, or a scale has no unit or a wrong shape.
     """
     n_rows, n_bands = pixels.n_rows, pixels.n_bands
+    if _is_logarithmic(pixels.unit):
+        raise InputError(f"the images are in {pixels.unit}: convert them to linear fluxes first")
     said = {key: stated(meta, key) for key in ("SURVEY", "BANDS", "RADPIX", "STRETCH", "PIXSCALE")}
     said = {key: stated(pixels.facts, key) if value is None else value for key, value in said.items()}
     spec = survey or _survey_of_header(said["SURVEY"], n_bands)
@@ -225,17 +229,33 @@ def _stated_scale(table, header, n_rows):
     return None if header is None else header * u.arcsec
 
 
+def _is_logarithmic(unit):
+    """Whether a unit is of magnitudes, or anything else in dex."""
+    physical = getattr(unit, "function_unit", unit)
+    try:
+        return physical is not None and u.dex in physical.decompose().bases
+    except (AttributeError, u.UnitsError):  # a unit that astropy does not know
+        return False
+
+
 def _is_stretched(pixels, survey, header):
     if survey is None or not survey.stretched:
+        if survey is None and header is None and pixels.eight_bit and pixels.n_bands == 3 and pixels.n_rows:
+            warnings.warn(
+                "8-bit images in three bands are taken as linear fluxes; if they are colour pictures, "
+                "name a survey of such, as survey='sdss-jpeg'",
+                InputWarning,
+                stacklevel=4,
+            )
         return bool(header) and survey is None
-    if not pixels.eight_bit and pixels.n_rows:
+    if pixels.eight_bit is False and pixels.n_rows:
         warnings.warn(
             f"survey {survey.name!r} describes 8-bit pictures, but these pixels are not stored as bytes: "
             "they are taken as linear fluxes; hand over uint8 if they are not",
             InputWarning,
             stacklevel=4,
         )
-    return pixels.eight_bit
+    return bool(pixels.eight_bit)
 
 
 def radii(radius, table, n_rows):

@@ -278,7 +278,11 @@ def _cut(data, x, y, frame):
     """Frames around positions, ``(N, C, ny, nx)``, and their flags."""
     n_bands, height, width = data.shape
     ny, nx = frame
-    stamps = np.full((len(x), n_bands, ny, nx), np.nan, dtype=np.float32)
+    try:
+        stamps = np.full((len(x), n_bands, ny, nx), np.nan, dtype=np.float32)
+    except (MemoryError, ValueError):  # numpy refuses shapes beyond its range
+        need = 4e-9 * len(x) * n_bands * ny * nx
+        raise InputError(f"{len(x)} cutouts of {ny} x {nx} pixels need {need:.3g} GB: give a smaller size") from None
     flags = np.zeros(len(x), dtype=np.int32)
     known = np.isfinite(x) & np.isfinite(y)
     far = 10 * (height + width + ny + nx)  # keeps the integers small; wholly outside all the same

@@ -1,8 +1,8 @@
 """Rows of pixels, read a block at a time: from arrays, from one entry a row, or from `Cutouts`.
 
-Every class has `n_rows`, `n_bands`, `unit`, `stretched`, `eight_bit`,
-`n_pixels` (of a typical image), `has_wcs`, `facts` (what files state) and
-`read`.
+Every class has `n_rows`, `n_bands`, `unit`, `stretched`, `eight_bit` (None
+where no image can be read), `n_pixels` (of a typical image), `has_wcs`,
+`facts` (what files state) and `read`.
 """
 
 from collections import Counter
@@ -195,17 +195,19 @@ class RowPixels:
         sample = [picture for picture in sample if len(picture.data) == n_bands]
         self.n_bands = n_bands
         self.stretched = bool(sample) and Counter(p.stretched for p in sample).most_common(1)[0][0]
-        self.eight_bit = bool(sample) and all(p.eight_bit for p in sample)
+        self.eight_bit = all(p.eight_bit for p in sample) if sample else None
         self.unit = next((p.unit for p in sample if p.unit is not None), None)
         self.facts = sample[0].header if sample else {}
         self.has_wcs = any(p.wcs is not None for p in sample)
         self.n_pixels = max((p.data.size for p in sample), default=1)
 
     def _sample(self, wanted=5, tries=100):
-        """A few pictures that can be read, from all over the column."""
+        """A few pictures that can be read, from all over the column; none only if no row can be read."""
         spread = np.linspace(0, self.n_rows - 1, wanted).astype(int) if self.n_rows else []
         found = []
-        for index in dict.fromkeys([*spread, *range(min(self.n_rows, tries))]):
+        for tried, index in enumerate(dict.fromkeys([*spread, *range(self.n_rows)])):
+            if found and tried >= tries:
+                break
             try:
                 found.append(self._picture(int(index)))
             except Exception:  # read() will flag this row and say why
@@ -302,7 +304,8 @@ class HeldPixels:
         self.facts = {}
         self.has_wcs = cutouts.wcs is not None
         shapes = {np.shape(image) for image in cutouts.data}
-        self.n_bands = next((shape[0] for shape in shapes), len(cutouts.bands or ()))
+        votes = Counter(np.shape(image)[0] for image in cutouts.data if np.size(image))
+        self.n_bands = votes.most_common(1)[0][0] if votes else len(cutouts.bands or ())
         self.n_pixels = max((int(np.prod(shape)) for shape in shapes), default=1)
 
     def read(self, start, stop):

@@ -19,6 +19,9 @@ __all__ = ["FLAGS_DESCRIPTION", "CutoutSource", "open_cutouts"]
 #: Description of a column of our flags; a column that has it is taken up again.
 FLAGS_DESCRIPTION = "quality flags, see galmerge_da.decode_flags"
 
+#: Flags of an earlier run that say nothing about a file that is there, whole, by now.
+_FOUND_ANEW = Flag.NOT_CLASSIFIED | Flag.UNREADABLE | Flag.BAD_SHAPE
+
 #: Upper limit of the pixels in one chunk (512 MiB of float32).
 MOST_PIXELS = 2**27
 
@@ -290,7 +293,7 @@ def _are_names(mask):
 
 
 def _take_flags(table, n_rows):
-    """Split our own column of flags off a table."""
+    """Split our own column of flags off a table, without those that reading finds out anew."""
     if "flags" not in table.colnames or table["flags"].info.description != FLAGS_DESCRIPTION:
         return table, np.zeros(n_rows, dtype=np.int32)
     column = np.ma.filled(table["flags"], 0)
@@ -299,4 +302,4 @@ def _take_flags(table, n_rows):
         return table, np.zeros(n_rows, dtype=np.int32)
     table = table.copy()
     table.remove_column("flags")
-    return table, np.asarray(column, dtype=np.int32)
+    return table, np.asarray(column, dtype=np.int32) & ~int(_FOUND_ANEW)

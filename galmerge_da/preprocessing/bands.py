@@ -59,9 +59,11 @@ def match_bands(given, wanted):
         return list(range(n_given))
     if names is not None and set(wanted) <= set(names):
         return [names.index(band) for band in wanted]
-    described = f"{n_given} without names" if names is None else ", ".join(names) or "none"
+    described = "without names" if names is None else ", ".join(names) or "none"
     if n_given != len(wanted):
-        raise InputError(f"the images have bands {described}; expected the {len(wanted)} bands {', '.join(wanted)}")
+        raise InputError(
+            f"the images have {n_given} band(s) ({described}); expected the {len(wanted)} band(s) {', '.join(wanted)}"
+        )
     order, how = list(range(n_given)), "in the order given"
     if names is not None:
         known = _installed() | _WAVELENGTH
@@ -73,7 +75,8 @@ def match_bands(given, wanted):
             how = "by wavelength"
     pairs = ", ".join(f"{position if names is None else names[position]} as {band}"
                       for position, band in zip(order, wanted, strict=True))  # fmt: skip
-    warnings.warn(f"bands {described} were taken {how}: {pairs}", InputWarning, stacklevel=3)
+    taken = f"{n_given} bands without names" if names is None else f"bands {described}"
+    warnings.warn(f"{taken} were taken {how}: {pairs}", InputWarning, stacklevel=3)
     return order
 
 

@@ -81,8 +81,11 @@ def preprocess(cutouts, recipe):
         If bands of other names stand for the recipe's.
     """
     n_bands = _count_bands(cutouts)
-    order = match_bands(n_bands if cutouts.bands is None else cutouts.bands, recipe.bands)
     n = len(cutouts)
+    if n and np.all(np.asarray(cutouts.flags) & FATAL):  # nothing is known about bands that nobody could read
+        order = list(range(len(recipe.bands or range(n_bands))))
+    else:
+        order = match_bands(n_bands if cutouts.bands is None else cutouts.bands, recipe.bands)
     frames = Frames(
         np.zeros((n, len(order), recipe.size, recipe.size), np.float32),
         np.array(cutouts.flags, dtype=np.int32),
