@@ -1,30 +1,23 @@
 """What plugins hand over: frozen descriptions, checked when they are made.
 
 A spec names a thing and how to build it; it never builds it itself, so that
-listing plugins stays cheap. `make_config` turns a user's options into the
-config dataclass that a spec names.
+listing plugins stays cheap.
 """
 
-import dataclasses
-import difflib
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
 from numbers import Real
 
 import astropy.units as u
 import numpy as np
 
 from galmerge_da.exceptions import ConfigError
+from galmerge_da.options import NoOptions
 
-__all__ = ["BackboneSpec", "LossSpec", "NoOptions", "SurveySpec", "make_config", "suggest"]
+__all__ = ["BackboneSpec", "LossSpec", "SurveySpec"]
 
 _NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
-
-
-@dataclass(frozen=True)
-class NoOptions:
-    """Config of a plugin that has nothing to set."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +48,9 @@ class LossSpec(_FactorySpec):
     factory : callable
         ``factory(config, context) -> AdaptationLoss``.
     config_class : type, optional
-        A frozen dataclass of its options, which checks them in ``__post_init__``.
+        A frozen dataclass of its options, which checks them in
+        ``__post_init__``, or derives from `~galmerge_da.plugins.Options`, which
+        does. ``weight``, ``schedule`` and ``warmup`` are every loss's already.
     reference : str, optional
         The paper that defines it.
     summary : str, optional
@@ -65,8 +60,15 @@ class LossSpec(_FactorySpec):
     ------
     ConfigError
         If the name is malformed, the factory cannot be called, or
-        ``config_class`` is not a frozen dataclass.
+        ``config_class`` is not a frozen dataclass, or has an option that every
+        loss has.
     """
+
+    def __post_init__(self):
+        super().__post_init__()
+        taken = {item.name for item in fields(self.config_class)} & {"weight", "schedule", "warmup"}
+        if taken:
+            raise ConfigError(f"{self.name}: its config must not have {taken.pop()!r}, which every loss has already")
 
 
 @dataclass(frozen=True)
@@ -218,61 +220,3 @@ def _quantity(survey, key, value, unit, shape):
     if not np.all(np.isfinite(numbers)) or (unit != u.ABmag and np.any(numbers <= 0)):
         raise ConfigError(f"survey {survey!r}: {key} must be finite and positive, got {value}")
     return value
-
-
-def suggest(name, known):
-    """The end of an error message about an unknown name.
-
-    Parameters
-    ----------
-    name : str
-        What was asked for.
-    known : iterable of str
-        What there is.
-
-    Returns
-    -------
-    str
-        ``"; did you mean 'x'?"`` where something is close, else the known names.
-    """
-    known = sorted(known)
-    close = difflib.get_close_matches(str(name), known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known) or 'none'}"
-
-
-def make_config(config_class, options, owner):
-    """Make a config dataclass from a user's options.
-
-    Parameters
-    ----------
-    config_class : type
-        A dataclass that checks its values in ``__post_init__``.
-    options : mapping or None
-        Names and values; None means all defaults.
-    owner : str
-        What is being configured, for the message.
-
-    Returns
-    -------
-    object
-        An instance of ``config_class``.
-
-    Raises
-    ------
-    ConfigError
-        If the options are no mapping, or one is not known (the closest one is
-        suggested), is missing, or is refused by the class.
-    """
-    if options is not None and not isinstance(options, Mapping):
-        raise ConfigError(f"{owner}: options must map names to values, got {options!r}")
-    options = dict(options or {})
-    known = [field.name for field in dataclasses.fields(config_class) if field.init]
-    for name in options:
-        if name not in known:
-            raise ConfigError(f"{owner} has no option {name!r}{suggest(name, known)}")
-    try:
-        return config_class(**options)
-    except ConfigError:
-        raise
-    except (TypeError, ValueError) as error:
-        raise ConfigError(f"{owner}: {error}") from error

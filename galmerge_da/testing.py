@@ -7,8 +7,8 @@ from torch import nn
 
 from galmerge_da.adaptation import DomainBatch, LossContext, StepContext, make_loss
 from galmerge_da.exceptions import ConfigError, PluginError
+from galmerge_da.options import make_config
 from galmerge_da.plugins import LossSpec
-from galmerge_da.specs import make_config
 
 __all__ = ["check_loss_plugin"]
 

@@ -1,5 +1,7 @@
 """From what a user asks for to weighted losses, and the pieces that a loss gets to see."""
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -71,14 +73,41 @@ def step(epoch=0, progress=0.0):
     return StepContext(progress, epoch, torch.Generator(), None)
 
 
-def test_weights_scale_the_losses(context):
+def test_options_reach_the_loss_and_weights_stand_apart(context):
     source, target = batch(8, torch.zeros(8)), batch(5, shift=1.0)
     plain = functional.mmd(source.features, target.features)
-    assert torch.equal(build_losses({"mmd": 1}, context)(source, target, step())["mmd"], plain)
-    assert torch.equal(build_losses({"mmd": 2.5}, context)(source, target, step())["mmd"], 2.5 * plain)
-    published = build_losses({"mmd": {"weight": 0.5, "variant": "published"}}, context)(source, target, step())
-    assert torch.equal(published["mmd"], 0.5 * functional.mmd(source.features, target.features, variant="published"))
-    assert build_losses({"mmd": {}}, context).weights == {"mmd": 1.0}
+    losses = build_losses({"mmd": 2.5}, context)
+    assert torch.equal(losses(source, target, step())["mmd"], plain)
+    assert losses.weights(0.3) == {"mmd": 2.5}
+    published = build_losses({"mmd": {"weight": 0.5, "variant": "published"}}, context)
+    value = published(source, target, step())["mmd"]
+    assert torch.equal(value, functional.mmd(source.features, target.features, variant="published"))
+    assert published.weights(0.3) == {"mmd": 0.5}
+    assert build_losses({"mmd": {}}, context).weights(0) == {"mmd": 1.0}
+
+
+@pytest.mark.parametrize(
+    "options, expected",
+    [
+        ({}, (2, 2, 2)),
+        ({"schedule": "linear"}, (0, 1, 2)),
+        ({"schedule": "linear", "warmup": 0.5}, (0, 2, 2)),
+        ({"schedule": "sigmoid"}, (0, 2 * math.tanh(2.5), 2 * math.tanh(5))),
+        ({"schedule": "sigmoid", "warmup": 0.25}, (0, 2 * math.tanh(5), 2 * math.tanh(5))),
+    ],
+)
+def test_a_weight_follows_its_schedule(context, options, expected):
+    losses = build_losses({"mmd": {"weight": 2, **options}}, context)
+    assert [losses.weights(progress)["mmd"] for progress in (0, 0.5, 1)] == pytest.approx(expected)
+
+
+def test_a_coupled_loss_gets_the_rows_of_all_processes(context, more_losses):
+    own, everywhere = (batch(4), batch(3)), (batch(9), batch(7))
+    losses = build_losses({"mmd": 1.0, "centers": 1.0}, context)
+    losses.losses["centers"].batch_coupled = False
+    values = losses(*own, step(), everywhere=everywhere)
+    assert torch.equal(values["mmd"], functional.mmd(*(each.features for each in everywhere)))
+    assert torch.equal(values["centers"], losses.losses["centers"](*own, step()))
 
 
 @pytest.mark.parametrize("nothing", [None, {}])
@@ -145,14 +174,18 @@ def test_a_loss_that_gives_no_number_is_named(context, more_losses):
     "adapt, error, words",
     [
         ("mmd", ConfigError, "must map names of losses to weights"),
-        (["mmd"], ConfigError, "must map names of losses to weights"),
+        (3, ConfigError, "must map names of losses to weights"),
+        (["mmd="], ConfigError, "'mmd=' is not NAME, NAME=WEIGHT or NAME.OPTION=VALUE"),
+        (["mmd.variant=best"], ConfigError, "loss 'mmd': variant must be .* got 'best'"),
+        ({"mmd": {"schedule": "exponential"}}, ConfigError, "loss 'mmd': schedule must be 'constant' or 'linear'"),
+        ({"mmd": {"warmup": 0}}, ConfigError, "loss 'mmd': warmup must be a number above 0 and of at most 1, got 0"),
         ({"mdm": 1.0}, PluginError, "no loss is called 'mdm'; did you mean 'mmd'"),
-        ({"mmd": -1.0}, ConfigError, "weight of loss 'mmd' must be a number of at least 0, got -1.0"),
-        ({"mmd": float("nan")}, ConfigError, "weight of loss 'mmd'"),
-        ({"mmd": float("inf")}, ConfigError, "weight of loss 'mmd'"),
-        ({"mmd": True}, ConfigError, "weight of loss 'mmd'"),
-        ({"mmd": "1"}, ConfigError, "weight of loss 'mmd'"),
-        ({"mmd": {"weight": None}}, ConfigError, "weight of loss 'mmd'"),
+        ({"mmd": -1.0}, ConfigError, "loss 'mmd': weight must be a number of at least 0, got -1.0"),
+        ({"mmd": float("nan")}, ConfigError, "loss 'mmd': weight must be"),
+        ({"mmd": float("inf")}, ConfigError, "loss 'mmd': weight must be"),
+        ({"mmd": True}, ConfigError, "loss 'mmd': weight must be"),
+        ({"mmd": "1"}, ConfigError, "loss 'mmd': weight must be"),
+        ({"mmd": {"weight": None}}, ConfigError, "loss 'mmd': weight must be"),
         ({"mmd": {"varient": "published"}}, ConfigError, "loss 'mmd' has no option 'varient'; did you mean 'variant'"),
         ({"mmd": {"variant": "best"}}, ConfigError, "variant must be"),
     ],

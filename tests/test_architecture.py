@@ -12,9 +12,9 @@ import galmerge_da
 ROOT = Path(galmerge_da.__file__).parent
 
 FLOORS = {
-    "exceptions": 0, "flags": 0, "specs": 0,
+    "exceptions": 0, "flags": 0, "options": 0, "specs": 0,
     "io": 1, "photometry": 1, "plugins": 1, "resampling": 1, "surveys": 1,
-    "preprocessing": 2, "simulation": 2,
+    "augmentation": 2, "preprocessing": 2, "simulation": 2,
     "adaptation": 3, "models": 3,
     "metrics": 4,
     "inference": 5,
@@ -26,7 +26,8 @@ FLOORS = {
 }  # fmt: skip
 
 #: Rooms on one floor that may look at each other, in one direction.
-NEIGHBOURS = {("surveys", "plugins"), ("specs", "exceptions"), ("io", "plugins"), ("io", "photometry"),
+NEIGHBOURS = {("surveys", "plugins"), ("specs", "exceptions"), ("specs", "options"), ("options", "exceptions"),
+              ("io", "plugins"), ("io", "photometry"),
               ("testing", "training"), ("__main__", "cli")}  # fmt: skip
 
 FORBIDDEN = {
@@ -35,6 +36,7 @@ FORBIDDEN = {
 }
 
 TORCH_FREE = [
+    "options",
     "specs",
     "flags",
     "exceptions",

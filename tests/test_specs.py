@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from galmerge_da.exceptions import ConfigError
-from galmerge_da.specs import BackboneSpec, LossSpec, NoOptions, SurveySpec, make_config, suggest
+from galmerge_da.options import NoOptions, make_config, suggest
+from galmerge_da.specs import BackboneSpec, LossSpec, SurveySpec
 
 SURVEY = {
     "bands": ("g", "r"),

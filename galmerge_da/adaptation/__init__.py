@@ -5,16 +5,21 @@ module that wraps it, and comes in as a plugin. This room sees tensors only.
 """
 
 from galmerge_da.adaptation import functional
+from galmerge_da.adaptation.adabn import adabn
 from galmerge_da.adaptation.base import AdaptationLoss, DomainBatch, LossContext, StepContext
-from galmerge_da.adaptation.weighted import WeightedLosses, build_losses, make_loss
+from galmerge_da.adaptation.weighted import WeightedLosses, build_losses, check_losses, make_loss
+from galmerge_da.adaptation.weights import LearnedWeights
 
 __all__ = [
     "AdaptationLoss",
     "DomainBatch",
+    "LearnedWeights",
     "LossContext",
     "StepContext",
     "WeightedLosses",
+    "adabn",
     "build_losses",
+    "check_losses",
     "functional",
     "make_loss",
 ]

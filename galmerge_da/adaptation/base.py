@@ -85,11 +85,15 @@ class LossContext:
         Number of classes K, not always 2.
     generator : `~torch.Generator`
         Seeded, on the CPU.
+    model : `~torch.nn.Module` or None
+        The network as it starts, images -> features, logits: for teachers,
+        which are copies of it. To be read, not to be kept.
     """
 
     feature_dim: int
     n_classes: int
     generator: torch.Generator
+    model: nn.Module | None = None
 
 
 class AdaptationLoss(nn.Module):
@@ -97,7 +101,16 @@ class AdaptationLoss(nn.Module):
 
     A subclass writes `forward`. Whatever it learns (a discriminator, class
     centres) is a sub-module or a Parameter, and is optimised with the network.
+
+    Attributes
+    ----------
+    batch_coupled : bool
+        Whether the loss of a batch is more than a mean over its rows. True
+        unless a subclass says otherwise. When several processes train, a
+        coupled loss gets the rows of all of them, the others their own.
     """
+
+    batch_coupled = True
 
     def forward(self, source, target, step):
         """The loss of one step.

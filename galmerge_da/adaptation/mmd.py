@@ -3,35 +3,23 @@
 from dataclasses import dataclass
 
 from galmerge_da.adaptation.base import AdaptationLoss
-from galmerge_da.adaptation.functional import check_bandwidths, mmd
-from galmerge_da.exceptions import ConfigError
+from galmerge_da.adaptation.functional import mmd
+from galmerge_da.options import Options, option
 
 __all__ = ["MMD", "MMDConfig"]
 
 
 @dataclass(frozen=True)
-class MMDConfig:
-    """Options of `MMD`, as for `galmerge_da.adaptation.functional.mmd`.
+class MMDConfig(Options):
+    """Options of `MMD`, as for `galmerge_da.adaptation.functional.mmd`."""
 
-    Parameters
-    ----------
-    variant : {"unbiased", "published"}, optional
-    bandwidths : sequence of float, optional
-
-    Raises
-    ------
-    ConfigError
-        If the variant is unknown or a bandwidth is not positive.
-    """
-
-    variant: str = "unbiased"
-    bandwidths: tuple | None = None
-
-    def __post_init__(self):
-        if self.variant not in ("unbiased", "published"):
-            raise ConfigError(f"mmd: variant must be 'unbiased' or 'published', got {self.variant!r}")
-        if self.bandwidths is not None:
-            object.__setattr__(self, "bandwidths", check_bandwidths(self.bandwidths))
+    variant: str = option("unbiased", "the estimator", choices=("unbiased", "published"))
+    bandwidths: tuple = option(
+        None,
+        "variances of the kernels; by default from the median distance, as published ones if so",
+        above=0,
+        optional=True,
+    )
 
 
 class MMD(AdaptationLoss):

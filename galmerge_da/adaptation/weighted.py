@@ -1,4 +1,4 @@
-"""From ``{"mmd": 1.0}`` to the weighted losses of a training run."""
+"""From ``{"mmd": 1.0}`` to the losses of a training run and their weights."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -7,60 +7,75 @@ import torch
 from torch import nn
 
 from galmerge_da.adaptation.base import AdaptationLoss
-from galmerge_da.exceptions import ConfigError, PluginError
-from galmerge_da.plugins import get_loss
-from galmerge_da.specs import make_config
+from galmerge_da.adaptation.weights import scheduled_weight
+from galmerge_da.exceptions import ConfigError, GalmergeError, PluginError
+from galmerge_da.options import make_config
+from galmerge_da.plugins import WeightOptions, get_loss, parse_adapt
 
-__all__ = ["WeightedLosses", "build_losses", "make_loss"]
+__all__ = ["WeightedLosses", "build_losses", "check_losses", "make_loss"]
 
 
 class WeightedLosses(nn.Module):
-    """Named losses with fixed weights; made by `build_losses`.
+    """Named losses with their weights; made by `build_losses`.
 
     Parameters
     ----------
     losses : dict of str to `~galmerge_da.adaptation.AdaptationLoss`
-    weights : dict of str to float
+    weights : dict of str to `~galmerge_da.plugins.WeightOptions`
         For the same names.
     """
 
     def __init__(self, losses, weights):
         super().__init__()
         self.losses = nn.ModuleDict(losses)
-        self.weights = dict(weights)
+        self.options = dict(weights)
 
-    def forward(self, source, target, step):
-        """The weighted losses of one step, in float32 and outside autocast.
+    def forward(self, source, target, step, *, everywhere=None):
+        """The losses of one step, not weighted, in float32 and outside autocast.
 
         Parameters
         ----------
         source, target : `~galmerge_da.adaptation.DomainBatch`
         step : `~galmerge_da.adaptation.StepContext`
+        everywhere : (DomainBatch, DomainBatch), optional
+            The batches of all processes together, for losses that are
+            ``batch_coupled``.
 
         Returns
         -------
         dict of str to `~torch.Tensor`, shape ()
-            By name, weighted.
+            By name.
 
         Raises
         ------
         ConfigError
             If the target has labels.
         PluginError
-            If a loss does not give one number.
+            If a loss fails, does not give one number, or gives one without a gradient.
         """
-        if target.labels is not None:
+        batches = [(source, target), everywhere or (source, target)]
+        if any(each.labels is not None for _, each in batches):
             raise ConfigError("the target batch has labels: a domain-adaptation loss must never see them")
         values = {}
         with torch.autocast(source.features.device.type, enabled=False):
-            source, target = _in_float32(source), _in_float32(target)
+            batches = [tuple(map(_in_float32, pair)) for pair in batches]
             for name, loss in self.losses.items():
-                value = loss(source, target, step)
-                if not isinstance(value, torch.Tensor) or value.ndim:
-                    shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
-                    raise PluginError(f"loss {name!r} must give a tensor of shape (), got {shape}")
-                values[name] = self.weights[name] * value
+                values[name] = _run(name, loss, *batches[loss.batch_coupled], step)
         return values
+
+    def weights(self, progress):
+        """The weights at some point of the training.
+
+        Parameters
+        ----------
+        progress : float
+            0 at the first step, 1 at the last.
+
+        Returns
+        -------
+        dict of str to float
+        """
+        return {name: scheduled_weight(options, progress) for name, options in self.options.items()}
 
     def parameter_groups(self, lr):
         """What the optimizer gets, for all losses.
@@ -98,14 +113,33 @@ class WeightedLosses(nn.Module):
             loss.after_step(step)
 
 
+def check_losses(adapt):
+    """Refuse a wrong request before any work is done for it.
+
+    Parameters
+    ----------
+    adapt : mapping, iterable of str, or None
+        As for `build_losses`.
+
+    Raises
+    ------
+    ConfigError, PluginError
+        As `build_losses`.
+    """
+    for name, asked in parse_adapt(adapt).items():
+        spec, _, options = _resolve(name, asked)
+        make_config(spec.config_class, options, f"loss {name!r}")
+
+
 def build_losses(adapt, context):
     """Make the losses that a user asked for.
 
     Parameters
     ----------
-    adapt : mapping or None
-        Name of a loss plugin -> weight, or a mapping of its options with
-        ``weight`` among them (1 if it is left out).
+    adapt : mapping, iterable of str, or None
+        Name of a loss plugin -> weight, or a mapping of its options and those
+        of `~galmerge_da.plugins.WeightOptions`; or words, as
+        `~galmerge_da.plugins.parse_adapt` takes them.
     context : `~galmerge_da.adaptation.LossContext`
 
     Returns
@@ -116,18 +150,15 @@ def build_losses(adapt, context):
     Raises
     ------
     ConfigError
-        If ``adapt`` is no mapping, a weight is not a number of at least 0, or
-        an option is refused.
+        If ``adapt`` is neither, a weight is not a number of at least 0, or an
+        option is refused.
     PluginError
         If no such loss is installed, or its factory does not make one.
     """
-    if adapt is not None and not isinstance(adapt, Mapping):
-        raise ConfigError(f"adapt must map names of losses to weights, as {{'mmd': 1.0}}, got {adapt!r}")
     losses, weights = {}, {}
-    for name, options in (adapt or {}).items():
-        options = dict(options) if isinstance(options, Mapping) else {"weight": options}
-        weights[name] = _check_weight(name, options.pop("weight", 1.0))
-        losses[name] = make_loss(get_loss(name), options, context)
+    for name, asked in parse_adapt(adapt).items():
+        spec, weights[name], options = _resolve(name, asked)
+        losses[name] = make_loss(spec, options, context)
     return WeightedLosses(losses, weights)
 
 
@@ -164,11 +195,32 @@ def make_loss(spec, options, context):
     return loss
 
 
-def _check_weight(name, weight):
-    number = isinstance(weight, int | float) and not isinstance(weight, bool)
-    if not number or not 0 <= weight < float("inf"):
-        raise ConfigError(f"the weight of loss {name!r} must be a number of at least 0, got {weight!r}")
-    return float(weight)
+def _resolve(name, asked):
+    """The spec of a loss, how much it counts, and its own options."""
+    spec = get_loss(name)
+    options = dict(asked) if isinstance(asked, Mapping) else {"weight": asked}
+    common = {field.name for field in dataclasses.fields(WeightOptions)}
+    weights = {key: options.pop(key) for key in list(options) if key in common}
+    return spec, make_config(WeightOptions, weights, f"loss {name!r}"), options
+
+
+def _run(name, loss, source, target, step):
+    """The value of one loss, checked."""
+    try:
+        value = loss(source, target, step)
+    except GalmergeError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"loss {name!r} failed: {type(error).__name__}: {error} "
+            "(if it asked for labels of the target: there are none)"
+        ) from error
+    if not isinstance(value, torch.Tensor) or value.ndim:
+        shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
+        raise PluginError(f"loss {name!r} must give a tensor of shape (), got {shape}")
+    if source.features.requires_grad and torch.is_grad_enabled() and not value.requires_grad:
+        raise PluginError(f"loss {name!r} gives a number without a gradient: the network would learn nothing from it")
+    return value
 
 
 def _in_float32(batch):

@@ -9,26 +9,25 @@ from galmerge_da.cli._host import Command, check_output
 __all__ = ["train"]
 
 
-class _Weighted(click.ParamType):
-    """``name=weight``; ``name`` alone has weight 1."""
+def _parse_adapt(ctx, param, words):
+    """The losses that are asked for, or None."""
+    from galmerge_da.exceptions import ConfigError
+    from galmerge_da.plugins import parse_adapt
 
-    name = "name=weight"
-
-    def convert(self, value, param, ctx):
-        if isinstance(value, tuple):
-            return value
-        name, _, weight = value.partition("=")
-        try:
-            return name, float(weight or 1)
-        except ValueError:
-            self.fail(f"{value!r} is not NAME=WEIGHT", param, ctx)
+    try:
+        return parse_adapt(words) or None
+    except ConfigError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.command(cls=Command)
 @click.argument("source", type=click.Path(path_type=Path), required=False)
 @click.option("--target", type=click.Path(path_type=Path), help="Unlabelled cutouts to adapt to.")
 @click.option("--recipe", type=click.Path(path_type=Path), help="TOML file; the options here override it.")
-@click.option("--adapt", type=_Weighted(), multiple=True, help="A loss and its weight, as mmd=1.0; repeatable.")
+@click.option(
+    "--adapt", metavar="NAME[.OPTION]=VALUE", multiple=True, callback=_parse_adapt,
+    help="A loss and its weight, or an option of it, as mmd=1.0 or dann.max_lambda=0.5; repeatable.",
+)  # fmt: skip
 @click.option("--backbone", help="Name of the network.  [default: the recipe's, or deepmerge]")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of everything random.  [default: the recipe's, or 0]")
 @click.option("--init", type=click.Path(path_type=Path), help="Model file to start from.")
@@ -46,7 +45,7 @@ def train(source, target, recipe, adapt, backbone, seed, init, device, output, o
     check_output(output, overwrite, (".safetensors",))
     from galmerge_da.experiments import run_recipe
 
-    given = {"adapt": dict(adapt) or None, "backbone": backbone, "seed": seed, "init": init, "device": device}
+    given = {"adapt": adapt, "backbone": backbone, "seed": seed, "init": init, "device": device}
     given = {name: value for name, value in given.items() if value is not None}
     result = run_recipe(recipe or {}, source, target, progress=progress, **given)
     result.classifier.save(output)

@@ -5,7 +5,7 @@ from astropy.table import Table
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.metrics import accuracy, average_precision, brier_score, expected_calibration_error, roc_auc
-from galmerge_da.specs import suggest
+from galmerge_da.options import suggest
 
 __all__ = ["score_catalog"]
 

@@ -11,8 +11,8 @@ recipe may say instead what to simulate::
 from dataclasses import dataclass
 
 from galmerge_da.exceptions import ConfigError
+from galmerge_da.options import make_config
 from galmerge_da.simulation import simulate
-from galmerge_da.specs import make_config
 from galmerge_da.training import read_tables, train
 
 __all__ = ["SimulateOptions", "run_recipe"]

@@ -11,8 +11,9 @@ import numpy as np
 
 from galmerge_da.exceptions import InputError, InputWarning, PluginError
 from galmerge_da.io.pictures import numbers
+from galmerge_da.options import suggest
 from galmerge_da.plugins import get_survey
-from galmerge_da.specs import SurveySpec, suggest
+from galmerge_da.specs import SurveySpec
 
 __all__ = ["Facts", "angle", "column_of", "gather_facts", "parse_bands", "radii", "stated", "survey_of"]
 

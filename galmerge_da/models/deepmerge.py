@@ -83,7 +83,7 @@ def make_deepmerge(config, in_channels, image_size):
 
     Parameters
     ----------
-    config : `~galmerge_da.specs.NoOptions`
+    config : `~galmerge_da.options.NoOptions`
         As published, it has nothing to set.
     in_channels, image_size : int
 

@@ -7,8 +7,8 @@ from torch import nn
 
 from galmerge_da.exceptions import ConfigError, PluginError
 from galmerge_da.models.entrance import Entrance, EntranceConfig
+from galmerge_da.options import make_config
 from galmerge_da.plugins import get_backbone
-from galmerge_da.specs import make_config
 
 __all__ = ["Network", "build_network"]
 

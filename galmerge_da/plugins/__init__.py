@@ -5,6 +5,7 @@ Authors of plugins need only what is listed here, and
 come in by the same entry points as everyone else's.
 """
 
+from galmerge_da.options import NoOptions, Options, option
 from galmerge_da.plugins.hookspecs import GROUPS, hookimpl, hookspec
 from galmerge_da.plugins.manager import (
     PluginRecord,
@@ -15,14 +16,18 @@ from galmerge_da.plugins.manager import (
     list_plugins,
     reset,
 )
+from galmerge_da.plugins.requests import WeightOptions, parse_adapt
 from galmerge_da.specs import BackboneSpec, LossSpec, SurveySpec
 
 __all__ = [
     "GROUPS",
     "BackboneSpec",
     "LossSpec",
+    "NoOptions",
+    "Options",
     "PluginRecord",
     "SurveySpec",
+    "WeightOptions",
     "create_manager",
     "get_backbone",
     "get_loss",
@@ -30,5 +35,7 @@ __all__ = [
     "hookimpl",
     "hookspec",
     "list_plugins",
+    "option",
+    "parse_adapt",
     "reset",
 ]

@@ -13,8 +13,8 @@ from importlib.metadata import entry_points
 import pluggy
 
 from galmerge_da.exceptions import PluginError, PluginWarning
+from galmerge_da.options import suggest
 from galmerge_da.plugins.hookspecs import GROUPS, PROJECT
-from galmerge_da.specs import suggest
 
 __all__ = [
     "PluginRecord",

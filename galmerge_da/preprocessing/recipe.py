@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass
 from numbers import Integral, Real
 
 from galmerge_da.exceptions import ConfigError
-from galmerge_da.specs import make_config
+from galmerge_da.options import make_config
 
 __all__ = ["PreprocessingRecipe"]
 

@@ -1,7 +1,7 @@
 """Training: the recipe, the splits, augmentation, and the only training loop."""
 
+from galmerge_da.augmentation import Augmentation, augment
 from galmerge_da.training.api import Selected, TrainingResult, train
-from galmerge_da.training.augment import Augmentation, augment
 from galmerge_da.training.recipe import DataOptions, ModelOptions, Recipe, TrainingOptions, read_recipe, read_tables
 from galmerge_da.training.splits import assign_splits
 

@@ -11,6 +11,7 @@ import torch
 from astropy.table import Table
 from tqdm import tqdm
 
+from galmerge_da.adaptation import adabn, check_losses
 from galmerge_da.exceptions import ConfigError, GalmergeWarning
 from galmerge_da.inference import MergerClassifier
 from galmerge_da.metrics import (
@@ -22,7 +23,7 @@ from galmerge_da.metrics import (
     roc_auc,
 )
 from galmerge_da.models import build_network, choose_device
-from galmerge_da.plugins import get_backbone, get_loss
+from galmerge_da.plugins import get_backbone
 from galmerge_da.training.checkpoint import load_checkpoint, save_checkpoint
 from galmerge_da.training.data import load_domain, splits_table
 from galmerge_da.training.loop import TrainingRun
@@ -57,8 +58,8 @@ class TrainingResult:
         With the selected epoch's weights, calibrated on the source's validation split.
     history : `~astropy.table.Table`
         One row per epoch: ``epoch``, ``learning_rate``, ``cross_entropy`` and
-        each weighted loss on the training split, ``validation_cross_entropy``
-        and ``validation_auc`` on the source; with a target ``target_entropy``,
+        each loss on the training split, with ``weight_<loss>``, the mean of its
+        weight; ``validation_cross_entropy`` and ``validation_auc`` on the source; with a target ``target_entropy``,
         ``target_largest_class`` (share of the most frequent prediction) and
         ``target_mean_prob`` on its validation split.
     splits : `~astropy.table.Table`
@@ -99,10 +100,12 @@ def train(
         Labelled cutouts, in any form that `galmerge_da.classify` takes.
     target : the same, optional
         Cutouts of the survey to adapt to. Labels that it may have are never looked at.
-    adapt : mapping of str to float or mapping, optional
+    adapt : mapping of str to float or mapping, or iterable of str, optional
         Domain-adaptation losses and their weights, as ``{"mmd": 1.0}`` or
-        ``{"mmd": {"weight": 1.0, ...}}``. Without any the network is trained
-        on the source alone.
+        ``{"dann": {"weight": 1.0, "max_lambda": 0.5}}``, or in words,
+        ``["mmd=1.0", "dann.max_lambda=0.5"]``. A weight may follow a
+        ``schedule``; see `~galmerge_da.plugins.WeightOptions`. Without any loss
+        the network is trained on the source alone.
     backbone : str, optional
         Name of the network; ``"deepmerge"`` by default.
     recipe : path-like, mapping or Recipe, optional
@@ -149,8 +152,9 @@ def train(
     recipe = read_recipe(recipe, adapt=adapt, backbone=backbone, seed=seed)
     if recipe.adapt and target is None:
         raise ConfigError(f"{', '.join(recipe.adapt)}: losses that adapt need a target")
-    for name in recipe.adapt:
-        get_loss(name)
+    if recipe.training.post_train and target is None:
+        raise ConfigError(f"post_train: {', '.join(recipe.training.post_train)} needs a target")
+    check_losses(recipe.adapt)
     get_backbone(recipe.model.backbone)
     device = choose_device(device)
     if init is not None and not isinstance(init, MergerClassifier):
@@ -167,7 +171,13 @@ def train(
         run = TrainingRun(network, source, target, recipe, device)
         _run(run, recipe, source, target, output, progress)
         run.finish()
-    result = _result(run, source, target, recipe)
+        # Each domain as its own statistics show it: the source before they become the target's.
+        predictions = _predict(run, source)
+        if "adabn" in recipe.training.post_train:
+            adabn(run.network, target.images[target.rows("train")])
+        if target is not None:
+            predictions |= _predict(run, target)
+    result = _result(run, source, target, recipe, predictions)
     if output is not None:
         _write(result, Path(output))
     return result
@@ -235,9 +245,14 @@ def _fingerprint(network, recipe, source, target):
     return digest.hexdigest()
 
 
-def _result(run, source, target, recipe):
+def _predict(run, domain):
+    """(name of the domain, split) -> logits and rows."""
+    return {(domain.name, split): run.predict(domain, split) for split in SPLITS}
+
+
+def _result(run, source, target, recipe, predictions):
     options = recipe.training
-    logits, rows = run.predict(source, "validation")
+    logits, rows = predictions["source", "validation"]
     calibrator = TemperatureCalibrator.fit(logits, source.labels[rows].numpy())
     provenance = {
         "losses": recipe.to_dict()["adapt"],
@@ -253,18 +268,19 @@ def _result(run, source, target, recipe):
     classifier = MergerClassifier(
         run.network, source.preprocessing, classes=recipe.data.classes, calibrator=calibrator, provenance=provenance
     )
-    scores = _scores(run, calibrator, [source] if target is None else [source, target], recipe.data.classes)
+    domains = [source] if target is None else [source, target]
+    scores = _scores(predictions, calibrator, domains, recipe.data.classes)
     _warn_if_collapsed(run.history[run.selected - 1])
     return TrainingResult(
         classifier=classifier,
         history=Table(rows=run.history),
-        splits=splits_table(filter(None, (source, target))),
+        splits=splits_table(domains),
         selected=Selected(run.selected, run.epoch, options.selector),
         scores=scores,
     )
 
 
-def _scores(run, calibrator, domains, classes):
+def _scores(predictions, calibrator, domains, classes):
     measures = {
         "auc": roc_auc,
         "average_precision": average_precision,
@@ -275,7 +291,7 @@ def _scores(run, calibrator, domains, classes):
     table = []
     for domain in domains:
         for split in SPLITS:
-            logits, rows = run.predict(domain, split)
+            logits, rows = predictions[domain.name, split]
             probs = calibrator.transform(logits)
             labels = None if domain.labels is None else domain.labels[rows].numpy()
             row = {"domain": domain.name, "split": split, "n": len(rows)}

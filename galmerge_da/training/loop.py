@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from galmerge_da.adaptation import DomainBatch, LossContext, StepContext, build_losses
+from galmerge_da.adaptation import DomainBatch, LearnedWeights, LossContext, StepContext, build_losses
+from galmerge_da.augmentation import augment
 from galmerge_da.exceptions import TrainingError
 from galmerge_da.inference import predict_logits
 from galmerge_da.metrics import roc_auc
 from galmerge_da.models import autocast
-from galmerge_da.training.augment import augment
 
 __all__ = ["TrainingRun"]
 
@@ -49,14 +49,17 @@ class TrainingRun:
         # Draws of the loop itself, and of the losses: one more loss does not change the order of the images.
         self.generator = torch.Generator().manual_seed(options.seed)
         self.loss_generator = torch.Generator().manual_seed(options.seed + 1)
-        self.losses = None
+        self.losses = self.learned = None
         groups = [{"params": list(network.parameters()), "lr": options.learning_rate}]
         if recipe.adapt:
             context = LossContext(
-                feature_dim=network.feature_dim, n_classes=network.n_classes, generator=self.loss_generator
+                network.feature_dim, network.n_classes, generator=self.loss_generator, model=self.network
             )
             self.losses = build_losses(recipe.adapt, context).to(device).train()
             groups += self.losses.parameter_groups(options.learning_rate)
+            if options.weighting == "learned":
+                self.learned = LearnedWeights(["cross_entropy", *recipe.adapt]).to(device)
+                groups.append({"params": [self.learned.log_noise], "lr": options.learning_rate, "weight_decay": 0.0})
         self.optimizer = torch.optim.Adam(
             groups, lr=options.learning_rate, betas=options.betas, weight_decay=options.weight_decay
         )
@@ -131,6 +134,7 @@ class TrainingRun:
         return {
             "network": self.network.state_dict(),
             "losses": None if self.losses is None else self.losses.state_dict(),
+            "learned": None if self.learned is None else self.learned.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
             "generators": [self.generator.get_state(), self.loss_generator.get_state(), torch.get_rng_state()],
@@ -152,6 +156,8 @@ class TrainingRun:
         self.network.load_state_dict(state["network"])
         if self.losses is not None:
             self.losses.load_state_dict(state["losses"])
+        if self.learned is not None:
+            self.learned.load_state_dict(state["learned"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
         own, losses, everywhere = state["generators"]
@@ -175,7 +181,7 @@ class TrainingRun:
         return batches, candidates[drawn[: len(rows)]].split([len(batch) for batch in batches])
 
     def _train_step(self, rows, target_rows, step):
-        """One step of the optimizer; the value of every term."""
+        """One step of the optimizer; the value of every term, and its weight where there are several."""
         n, index = len(rows), rows.to(self.device)
         images = self.images["source"][index]
         if target_rows is not None:
@@ -186,11 +192,12 @@ class TrainingRun:
             features, logits = self.network(images)
         features, logits = features.float(), logits.float()
         labels = self.labels[index]
-        terms = {"cross_entropy": functional.cross_entropy(logits[:n], labels)}
+        terms, weights = {"cross_entropy": functional.cross_entropy(logits[:n], labels)}, {"cross_entropy": 1.0}
         if target_rows is not None:
             source = DomainBatch(features[:n], logits[:n], images[:n], index, labels)
             target = DomainBatch(features[n:], logits[n:], images[n:], target_index)
             terms |= self.losses(source, target, step)
+            weights |= self.losses.weights(step.progress)
         values = dict(zip(terms, torch.stack([term.detach() for term in terms.values()]).tolist(), strict=True))
         for name, value in values.items():
             if not math.isfinite(value):
@@ -199,11 +206,19 @@ class TrainingRun:
                     "extreme pixels"
                 )
         self.optimizer.zero_grad(set_to_none=True)
-        sum(terms.values()).backward()
+        if self.learned is None:
+            total = sum(weights[name] * term for name, term in terms.items())
+        else:
+            total = self.learned(terms, weights)
+            weights = {name: weights[name] * factor for name, factor in self.learned.factors().items()}
+        total.backward()
         self.optimizer.step()
         self.scheduler.step()
         if self.losses is not None:
             self.losses.after_step(step)
+            values |= {f"weight_{name}": weight for name, weight in weights.items()}
+        if self.learned is not None:
+            self.learned.after_step()
         return values
 
     def _validate(self):

@@ -10,14 +10,17 @@ from dataclasses import asdict, dataclass, field
 from numbers import Integral, Real
 from pathlib import Path
 
+from galmerge_da.augmentation import Augmentation
 from galmerge_da.exceptions import ConfigError
+from galmerge_da.options import make_config, suggest
+from galmerge_da.plugins import parse_adapt
 from galmerge_da.preprocessing import PreprocessingRecipe
-from galmerge_da.specs import make_config, suggest
-from galmerge_da.training.augment import Augmentation
 
 __all__ = ["DataOptions", "ModelOptions", "Recipe", "TrainingOptions", "read_recipe", "read_tables"]
 
 SELECTORS = ("source_validation", "last")
+WEIGHTINGS = ("fixed", "learned")
+POST_TRAIN = ("adabn",)
 #: Keywords of `galmerge_da.io.open_cutouts` that a recipe may set for a domain.
 _READING = ("image", "bands", "axes", "survey", "pixel_scale", "psf_fwhm", "mask", "radius")
 
@@ -123,6 +126,14 @@ class TrainingOptions:
     selector : {"source_validation", "last"}, optional
         Which epoch's weights are kept: the one with the least cross-entropy on
         the validation split of the source, or the last.
+    weighting : {"fixed", "learned"}, optional
+        Whether the weights of the losses are those given, or only start there
+        and are learned, the cross-entropy's included
+        (`~galmerge_da.adaptation.LearnedWeights`).
+    post_train : sequence of str, optional
+        What is done once when the epochs are over: ``"adabn"`` replaces the
+        statistics of batch normalisation by those of the target
+        (`~galmerge_da.adaptation.adabn`).
     augmentation : mapping, optional
         Fields of `~galmerge_da.training.Augmentation`.
 
@@ -141,6 +152,8 @@ class TrainingOptions:
     patience: int = 20
     fractions: tuple = (0.7, 0.1, 0.2)
     selector: str = "source_validation"
+    weighting: str = "fixed"
+    post_train: tuple = ()
     augmentation: Augmentation | Mapping = field(default_factory=Augmentation)
 
     def __post_init__(self):
@@ -160,6 +173,11 @@ class TrainingOptions:
         valid = fractions and all(value > 0 for value in fractions) and abs(sum(fractions) - 1) < 1e-6
         _require(valid, "training", "fractions", "three positive numbers that add up to 1", self.fractions)
         _require(self.selector in SELECTORS, "training", "selector", f"one of {', '.join(SELECTORS)}", self.selector)
+        _require(self.weighting in WEIGHTINGS, "training", "weighting", "'fixed' or 'learned'", self.weighting)
+        steps = self.post_train
+        valid = isinstance(steps, list | tuple) and all(name in POST_TRAIN for name in steps)
+        _require(valid, "training", "post_train", f"a list of {', '.join(POST_TRAIN)}", steps)
+        object.__setattr__(self, "post_train", tuple(steps))
         object.__setattr__(self, "betas", betas)
         object.__setattr__(self, "fractions", fractions)
         if not isinstance(self.augmentation, Augmentation):
@@ -211,7 +229,7 @@ def read_recipe(recipe=None, *, adapt=None, backbone=None, seed=None):
     ----------
     recipe : path-like, mapping or Recipe, optional
         A TOML file or its content; all defaults if None.
-    adapt : mapping, optional
+    adapt : mapping or iterable of str, optional
         Replaces the losses of the recipe; ``{}`` leaves none.
     backbone : str, optional
         Replaces ``[model] backbone``, and drops that backbone's options if it is another.
@@ -244,15 +262,12 @@ def read_recipe(recipe=None, *, adapt=None, backbone=None, seed=None):
         model["backbone"] = backbone
     if seed is not None:
         training["seed"] = seed
-    losses = tables.get("adapt", {}) if adapt is None else adapt
-    if not isinstance(losses, Mapping):
-        raise ConfigError(f"adapt must map names of losses to weights, got {losses!r}")
     return Recipe(
         data=make_config(DataOptions, tables.get("data"), "recipe: [data]"),
         preprocessing=PreprocessingRecipe.from_dict(tables.get("preprocessing", {})),
         model=make_config(ModelOptions, model, "recipe: [model]"),
         training=make_config(TrainingOptions, training, "recipe: [training]"),
-        adapt=dict(losses),
+        adapt=parse_adapt(tables.get("adapt", {}) if adapt is None else adapt),
     )
 
 
