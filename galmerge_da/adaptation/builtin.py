@@ -1,20 +1,46 @@
 """The built-in losses, as one plugin."""
 
-from galmerge_da.adaptation.mmd import MMD, MMDConfig
-from galmerge_da.plugins import LossSpec, hookimpl
+from galmerge_da.adaptation import (
+    afn,
+    bnm,
+    cdan,
+    contrastive,
+    coral,
+    dann,
+    deepjdot,
+    entropy,
+    fisher,
+    fixmatch,
+    jmmd,
+    mcc,
+    mean_teacher,
+    mmd,
+    sinkhorn,
+)
+from galmerge_da.plugins import hookimpl
 
 __all__ = ["galmerge_da_losses"]
+
+_METHODS = (
+    afn,
+    bnm,
+    cdan,
+    contrastive,
+    coral,
+    dann,
+    deepjdot,
+    entropy,
+    fisher,
+    fixmatch,
+    jmmd,
+    mcc,
+    mean_teacher,
+    mmd,
+    sinkhorn,
+)
 
 
 @hookimpl
 def galmerge_da_losses():
     """Offer the built-in losses."""
-    return [
-        LossSpec(
-            "mmd",
-            MMD,
-            MMDConfig,
-            reference="Gretton et al. 2012, JMLR 13, 723; Ciprijanovic et al. 2021, MNRAS 506, 677",
-            summary="maximum mean discrepancy of the features, Gaussian kernels",
-        )
-    ]
+    return [method.SPEC for method in _METHODS]
