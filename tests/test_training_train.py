@@ -338,8 +338,8 @@ def test_a_loss_that_explodes_is_named(monkeypatch):
 
     original = WeightedLosses.forward
 
-    def explode(self, *args):
-        return {name: value * float("inf") for name, value in original(self, *args).items()}
+    def explode(self, *args, **kwargs):
+        return {name: value * float("inf") for name, value in original(self, *args, **kwargs).items()}
 
     monkeypatch.setattr(WeightedLosses, "forward", explode)
     with pytest.raises(TrainingError, match="mmd is inf in epoch 1"):

@@ -30,7 +30,7 @@ class WeightedLosses(nn.Module):
         self.losses = nn.ModuleDict(losses)
         self.options = dict(weights)
 
-    def forward(self, source, target, step, *, everywhere=None):
+    def forward(self, source, target, step, *, everywhere=None, share=1.0):
         """The losses of one step, not weighted, in float32 and outside autocast.
 
         Parameters
@@ -40,6 +40,9 @@ class WeightedLosses(nn.Module):
         everywhere : (DomainBatch, DomainBatch), optional
             The batches of all processes together, for losses that are
             ``batch_coupled``.
+        share : float, optional
+            What the other losses, means over this process's rows, are
+            multiplied by: its part of all rows times the number of processes.
 
         Returns
         -------
@@ -60,7 +63,8 @@ class WeightedLosses(nn.Module):
         with torch.autocast(source.features.device.type, enabled=False):
             batches = [tuple(map(_in_float32, pair)) for pair in batches]
             for name, loss in self.losses.items():
-                values[name] = _run(name, loss, *batches[loss.batch_coupled], step)
+                value = _run(name, loss, *batches[loss.batch_coupled], step)
+                values[name] = value if loss.batch_coupled else share * value
         return values
 
     def weights(self, progress):

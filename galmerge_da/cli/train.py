@@ -38,16 +38,22 @@ def _parse_adapt(ctx, param, words):
 def train(source, target, recipe, adapt, backbone, seed, init, device, output, overwrite, progress):
     """Train a classifier on SOURCE, a data set of cutouts with a column of labels.
 
-    SOURCE may be left out where the recipe says what to simulate.
+    SOURCE may be left out where the recipe says what to simulate. Several
+    processes share the work if they are started by torchrun:
+    torchrun --nproc-per-node 2 -m galmerge_da train ...
     """
     if source is None and recipe is None:
         raise click.UsageError("give SOURCE, or --recipe with what to simulate.")
     check_output(output, overwrite, (".safetensors",))
     from galmerge_da.experiments import run_recipe
+    from galmerge_da.training import is_first_process
 
     given = {"adapt": adapt, "backbone": backbone, "seed": seed, "init": init, "device": device}
     given = {name: value for name, value in given.items() if value is not None}
-    result = run_recipe(recipe or {}, source, target, progress=progress, **given)
+    first = is_first_process()
+    result = run_recipe(recipe or {}, source, target, progress=progress and first, **given)
+    if not first:
+        return
     result.classifier.save(output)
     click.echo("\n".join(result.scores.pformat(max_lines=-1, max_width=-1)))
     click.echo(f"{output}: epoch {result.selected}")

@@ -2,6 +2,7 @@
 
 from galmerge_da.augmentation import Augmentation, augment
 from galmerge_da.training.api import Selected, TrainingResult, train
+from galmerge_da.training.parallel import is_first_process
 from galmerge_da.training.recipe import DataOptions, ModelOptions, Recipe, TrainingOptions, read_recipe, read_tables
 from galmerge_da.training.splits import assign_splits
 
@@ -15,6 +16,7 @@ __all__ = [
     "TrainingResult",
     "assign_splits",
     "augment",
+    "is_first_process",
     "read_recipe",
     "read_tables",
     "train",

@@ -27,6 +27,7 @@ from galmerge_da.plugins import get_backbone
 from galmerge_da.training.checkpoint import load_checkpoint, save_checkpoint
 from galmerge_da.training.data import load_domain, splits_table
 from galmerge_da.training.loop import TrainingRun
+from galmerge_da.training.parallel import join_processes
 from galmerge_da.training.recipe import read_recipe
 from galmerge_da.training.splits import SPLITS
 
@@ -94,6 +95,9 @@ def train(
 ):
     """Train a classifier on a labelled source, adapted to an unlabelled target.
 
+    Started by ``torchrun``, several processes train it together; each returns
+    the same, and the first alone writes.
+
     Parameters
     ----------
     source : `~astropy.table.Table`, path, `~galmerge_da.Cutouts`, ...
@@ -155,8 +159,8 @@ def train(
     if recipe.training.post_train and target is None:
         raise ConfigError(f"post_train: {', '.join(recipe.training.post_train)} needs a target")
     check_losses(recipe.adapt)
+    choose_device(device)
     get_backbone(recipe.model.backbone)
-    device = choose_device(device)
     if init is not None and not isinstance(init, MergerClassifier):
         init = MergerClassifier.load(init)
     source = load_domain(
@@ -164,23 +168,29 @@ def train(
     )
     if target is not None:
         target = load_domain(target, "target", recipe, source.preprocessing, reading=recipe.data.target)
+    with join_processes(device) as processes:
+        result = _train(recipe, source, target, init, processes, output, progress and processes.first)
+        if output is not None and processes.first:
+            _write(result, Path(output))
+    return result
+
+
+def _train(recipe, source, target, init, processes, output, progress):
+    """From domains in memory to the result."""
+    device = processes.device
     generators = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(generators), torch.backends.cudnn.flags(deterministic=True, benchmark=False):
         torch.manual_seed(recipe.training.seed)
-        network = _make_network(source, recipe, init)
-        run = TrainingRun(network, source, target, recipe, device)
+        run = TrainingRun(_make_network(source, recipe, init), source, target, recipe, processes)
         _run(run, recipe, source, target, output, progress)
         run.finish()
         # Each domain as its own statistics show it: the source before they become the target's.
-        predictions = _predict(run, source)
+        predictions = processes.once(_predict, run, source)
         if "adabn" in recipe.training.post_train:
             adabn(run.network, target.images[target.rows("train")])
         if target is not None:
-            predictions |= _predict(run, target)
-    result = _result(run, source, target, recipe, predictions)
-    if output is not None:
-        _write(result, Path(output))
-    return result
+            predictions |= processes.once(_predict, run, target)
+    return _result(run, source, target, recipe, predictions)
 
 
 def _make_network(source, recipe, init):
@@ -225,10 +235,10 @@ def _run(run, recipe, source, target, output, progress):
                 run.run_epoch(bar.update)
                 last = run.history[-1]
                 bar.set_postfix(epoch=run.epoch, auc=f"{last['validation_auc']:.3f}", best=run.selected)
-                if path is not None:
+                if path is not None and run.processes.first:
                     save_checkpoint(path, {"run": name, **run.state()})
     except KeyboardInterrupt:
-        if path is not None and run.epoch:
+        if path is not None and run.epoch and run.processes.first:
             message = f"stopped after epoch {run.epoch}; the same call with output {str(output)!r} goes on from there"
             warnings.warn(message, GalmergeWarning, stacklevel=3)
         raise
@@ -263,6 +273,7 @@ def _result(run, source, target, recipe, predictions):
         "selector": options.selector,
         "torch": torch.__version__,
         "device": run.device.type,
+        "processes": run.processes.size,
         "recipe": recipe.to_dict(),
     }
     classifier = MergerClassifier(
@@ -270,7 +281,8 @@ def _result(run, source, target, recipe, predictions):
     )
     domains = [source] if target is None else [source, target]
     scores = _scores(predictions, calibrator, domains, recipe.data.classes)
-    _warn_if_collapsed(run.history[run.selected - 1])
+    if run.processes.first:
+        _warn_if_collapsed(run.history[run.selected - 1])
     return TrainingResult(
         classifier=classifier,
         history=Table(rows=run.history),

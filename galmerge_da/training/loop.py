@@ -12,7 +12,7 @@ from galmerge_da.augmentation import augment
 from galmerge_da.exceptions import TrainingError
 from galmerge_da.inference import predict_logits
 from galmerge_da.metrics import roc_auc
-from galmerge_da.models import autocast
+from galmerge_da.models import Network, autocast
 
 __all__ = ["TrainingRun"]
 
@@ -30,7 +30,13 @@ class TrainingRun:
         Without labels. It takes part in training only if there are losses;
         else it is merely watched.
     recipe : `~galmerge_da.training.Recipe`
-    device : `~torch.device`
+    processes : `~galmerge_da.training.parallel.Processes`
+        Where it runs, and with whom.
+
+    Raises
+    ------
+    TrainingError
+        If there are fewer than two images a batch for each process.
 
     Attributes
     ----------
@@ -42,12 +48,19 @@ class TrainingRun:
         Epoch, counted from 1, whose weights `finish` restores.
     """
 
-    def __init__(self, network, source, target, recipe, device):
-        self.network, self.source, self.target, self.device = network.to(device), source, target, device
+    def __init__(self, network, source, target, recipe, processes):
+        self.processes, self.device = processes, processes.device
+        self.network, self.source, self.target = network.to(self.device), source, target
         self.options = options = recipe.training
-        self.n_steps = math.ceil(len(source.rows("train")) / options.batch_size)
+        n_rows = len(source.rows("train"))
+        self.n_steps = math.ceil(n_rows / options.batch_size)
+        if processes.size > 1 and n_rows // self.n_steps < 2 * processes.size:
+            raise TrainingError(
+                f"{n_rows} images in batches of {options.batch_size} are too few for {processes.size} processes: each "
+                "needs two a batch"
+            )
         # Draws of the loop itself, and of the losses: one more loss does not change the order of the images.
-        self.generator = torch.Generator().manual_seed(options.seed)
+        self.generator = self.varying = torch.Generator().manual_seed(options.seed)
         self.loss_generator = torch.Generator().manual_seed(options.seed + 1)
         self.losses = self.learned = None
         groups = [{"params": list(network.parameters()), "lr": options.learning_rate}]
@@ -55,10 +68,10 @@ class TrainingRun:
             context = LossContext(
                 network.feature_dim, network.n_classes, generator=self.loss_generator, model=self.network
             )
-            self.losses = build_losses(recipe.adapt, context).to(device).train()
+            self.losses = build_losses(recipe.adapt, context).to(self.device).train()
             groups += self.losses.parameter_groups(options.learning_rate)
             if options.weighting == "learned":
-                self.learned = LearnedWeights(["cross_entropy", *recipe.adapt]).to(device)
+                self.learned = LearnedWeights(["cross_entropy", *recipe.adapt]).to(self.device)
                 groups.append({"params": [self.learned.log_noise], "lr": options.learning_rate, "weight_decay": 0.0})
         self.optimizer = torch.optim.Adam(
             groups, lr=options.learning_rate, betas=options.betas, weight_decay=options.weight_decay
@@ -69,8 +82,9 @@ class TrainingRun:
             total_steps=options.epochs * self.n_steps + 1,
             cycle_momentum=False,
         )
-        self.images = {domain.name: domain.images.to(device) for domain in (source, target) if domain is not None}
-        self.labels = source.labels.to(device)
+        self.wrapped = processes.wrap(self.network)
+        self.images = {domain.name: domain.images.to(self.device) for domain in (source, target) if domain is not None}
+        self.labels = source.labels.to(self.device)
         self.epoch, self.selected, self.history = 0, 0, []
         self._best, self._best_value = None, math.inf
 
@@ -98,6 +112,9 @@ class TrainingRun:
         """
         self.network.train()
         source_batches, target_batches = self._draw_batches()
+        # Each process varies its own images; alone, it goes on with the draws of the loop.
+        if self.processes.size > 1:
+            self.varying = torch.Generator().manual_seed(hash((self.options.seed, self.epoch, self.processes.rank)))
         rate = self.optimizer.param_groups[0]["lr"]
         sums = {}
         for number, (rows, target_rows) in enumerate(zip(source_batches, target_batches, strict=True)):
@@ -113,13 +130,16 @@ class TrainingRun:
                 sums[name] = sums.get(name, 0.0) + value * len(rows)
             on_step()
         self.epoch += 1
+        self.processes.average([*self.network.buffers(), *(self.losses.buffers() if self.losses is not None else ())])
         n_rows = sum(map(len, source_batches))
         record = {"epoch": self.epoch, "learning_rate": rate, **{name: total / n_rows for name, total in sums.items()}}
-        self.history.append(record | self._validate())
+        self.history.append(record | self.processes.once(self._validate))
         self._select()
 
     def finish(self):
         """Give the network the weights of the selected epoch."""
+        if self.processes.size > 1:  # without what binds it to the other processes
+            self.network = Network.from_description(self.network.describe()).to(self.device)
         self.network.load_state_dict(self._best)
         self.network.eval()
 
@@ -182,23 +202,29 @@ class TrainingRun:
 
     def _train_step(self, rows, target_rows, step):
         """One step of the optimizer; the value of every term, and its weight where there are several."""
+        n_everywhere, rows = len(rows), self.processes.part(rows)
         n, index = len(rows), rows.to(self.device)
         images = self.images["source"][index]
         if target_rows is not None:
-            target_index = target_rows.to(self.device)
+            target_index = self.processes.part(target_rows).to(self.device)
             images = torch.cat([images, self.images["target"][target_index]])
-        images = augment(images, self.options.augmentation, self.generator)
+        images = augment(images, self.options.augmentation, self.varying)
         with autocast(self.device):
-            features, logits = self.network(images)
+            features, logits = self.wrapped(images)
         features, logits = features.float(), logits.float()
         labels = self.labels[index]
-        terms, weights = {"cross_entropy": functional.cross_entropy(logits[:n], labels)}, {"cross_entropy": 1.0}
+        # A part's share of the mean over the whole batch, times what the average over processes divides by.
+        share = n * self.processes.size / n_everywhere
+        terms, weights = {"cross_entropy": share * functional.cross_entropy(logits[:n], labels)}, {"cross_entropy": 1.0}
         if target_rows is not None:
             source = DomainBatch(features[:n], logits[:n], images[:n], index, labels)
             target = DomainBatch(features[n:], logits[n:], images[n:], target_index)
-            terms |= self.losses(source, target, step)
+            everywhere = tuple(map(self.processes.gather_batch, (source, target)))
+            terms |= self.losses(source, target, step, everywhere=everywhere, share=share)
             weights |= self.losses.weights(step.progress)
-        values = dict(zip(terms, torch.stack([term.detach() for term in terms.values()]).tolist(), strict=True))
+        means = torch.stack([term.detach() for term in terms.values()])
+        self.processes.average([means])
+        values = dict(zip(terms, means.tolist(), strict=True))
         for name, value in values.items():
             if not math.isfinite(value):
                 raise TrainingError(
@@ -212,6 +238,7 @@ class TrainingRun:
             total = self.learned(terms, weights)
             weights = {name: weights[name] * factor for name, factor in self.learned.factors().items()}
         total.backward()
+        self.processes.average(self._loss_gradients())
         self.optimizer.step()
         self.scheduler.step()
         if self.losses is not None:
@@ -220,6 +247,12 @@ class TrainingRun:
         if self.learned is not None:
             self.learned.after_step()
         return values
+
+    def _loss_gradients(self):
+        """Gradients of what the losses learn; those of the network are averaged on their way."""
+        learning = [*(self.losses.parameters() if self.losses is not None else ())]
+        learning += [*(self.learned.parameters() if self.learned is not None else ())]
+        return [parameter.grad for parameter in learning if parameter.grad is not None]
 
     def _validate(self):
         """How the network does on the source's validation split, and what it says of the target's, unlabelled."""
