@@ -7,7 +7,8 @@ import click
 import galmerge_da
 from galmerge_da.cli import main
 from galmerge_da.flags import describe_flags
-from galmerge_da.plugins import list_plugins
+from galmerge_da.options import describe_options
+from galmerge_da.plugins import WeightOptions, list_plugins
 
 project = "galmerge_da"
 author = "The galmerge_da developers"
@@ -55,6 +56,12 @@ def survey_rows():
         yield f"``{spec.name}``", ", ".join(spec.bands), scale, fwhm, depth, spec.reference
 
 
+def option_rows(config_class):
+    """A row per option of a config class."""
+    for each in describe_options(config_class):
+        yield f"``{each['name']}``", f"``{each['default']}``", each["values"], each["doc"]
+
+
 def plugin_rows(kind):
     """A row per installed loss or backbone."""
     for record in list_plugins(kind):
@@ -68,6 +75,9 @@ GENERATED.mkdir(exist_ok=True)
 )
 (GENERATED / "surveys.rst").write_text(
     table(("Survey", "Bands", "Pixel", 'PSF FWHM (")', "Depth (AB mag, 5 sigma)", "Reference"), survey_rows())
+)
+(GENERATED / "weight_options.rst").write_text(
+    table(("Option", "Default", "Values", "What it does"), option_rows(WeightOptions))
 )
 for kind in ("loss", "backbone"):
     (GENERATED / f"{kind}.rst").write_text(table(("Name", "What it is", "Reference"), plugin_rows(kind)))
