@@ -4,7 +4,7 @@ import torch
 from torch.nn.functional import normalize
 
 from galmerge_da.adaptation.functional._checks import check_labels, check_pair, in_full_precision
-from galmerge_da.exceptions import ConfigError
+from galmerge_da.exceptions import ConfigError, InputError
 
 __all__ = ["contrastive"]
 
@@ -51,6 +51,10 @@ def contrastive(source, source_labels, target, target_logits, *, temperature=0.1
             f"contrastive: temperature must be above 0 and threshold from 0 to 1, got {temperature!r} and {threshold!r}"
         )
     check_pair("contrastive", source, target)
+    if target_logits.ndim != 2 or len(target_logits) != len(target):
+        raise InputError(
+            f"contrastive: target_logits must have shape ({len(target)}, K), got {tuple(target_logits.shape)}"
+        )
     check_labels("contrastive", source_labels, len(source), target_logits.shape[1])
     source, target, target_logits = in_full_precision(source, target, target_logits)
     probability, pseudo_labels = target_logits.detach().softmax(1).max(1)

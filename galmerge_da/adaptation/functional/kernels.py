@@ -110,9 +110,9 @@ def jmmd(source, target, *, variant="unbiased", bandwidths=None, source_weight=N
     kernel = 1.0
     for first, second, widths in zip(source, target, bandwidths, strict=True):
         check_pair("jmmd", first, second)
+        if len(first) != len(source[0]) or len(second) != len(target[0]):
+            raise InputError("jmmd: the layers differ in their number of rows")
         kernel = kernel * _mean_kernel(torch.cat(in_full_precision(first, second)), widths)
-    if len(kernel) != len(source[0]) + len(target[0]):
-        raise InputError("jmmd: the layers differ in their number of rows")
     first = in_full_precision(source[0])
     return _discrepancy(kernel, row_weights("jmmd", source_weight, first), target[0], variant)
 
