@@ -6,6 +6,7 @@ come in by the same entry points as everyone else's.
 """
 
 from galmerge_da.options import NoOptions, Options, option
+from galmerge_da.plugins.describe import describe_plugin, describe_plugins
 from galmerge_da.plugins.hookspecs import GROUPS, hookimpl, hookspec
 from galmerge_da.plugins.manager import (
     PluginRecord,
@@ -29,6 +30,8 @@ __all__ = [
     "SurveySpec",
     "WeightOptions",
     "create_manager",
+    "describe_plugin",
+    "describe_plugins",
     "get_backbone",
     "get_loss",
     "get_survey",

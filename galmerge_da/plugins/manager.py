@@ -5,6 +5,7 @@ cannot be loaded costs a warning and nothing else; two plugins that claim one
 name, or a hook that does not exist, are errors that name both sides.
 """
 
+import os
 import warnings
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,7 @@ import pluggy
 from galmerge_da.exceptions import PluginError, PluginWarning
 from galmerge_da.options import suggest
 from galmerge_da.plugins.hookspecs import GROUPS, PROJECT
+from galmerge_da.plugins.selection import VARIABLE, read_selection
 
 __all__ = [
     "PluginRecord",
@@ -56,7 +58,8 @@ def create_manager(kind, *, points=None):
     kind : str
         A key of `~galmerge_da.plugins.GROUPS`.
     points : iterable of `importlib.metadata.EntryPoint`, optional
-        What to load; the installed entry points of the kind's group by default.
+        What to load; by default the installed entry points of the kind's group
+        that ``GALMERGE_DA_PLUGINS`` leaves.
 
     Returns
     -------
@@ -71,13 +74,16 @@ def create_manager(kind, *, points=None):
     -----
     PluginWarning
         For each plugin that cannot be loaded, or does not implement the hook of
-        its group.
+        its group, and for a name in ``GALMERGE_DA_PLUGINS`` that no plugin has.
     """
     group, _, hook_name, _ = _group(kind)
     manager = pluggy.PluginManager(PROJECT)
     for _, hooks, _, _ in GROUPS.values():  # one module may implement several hooks
         manager.add_hookspecs(hooks)
-    for point in entry_points(group=group) if points is None else points:
+    if points is None:
+        selection = read_selection()
+        points = [point for point in entry_points(group=group) if selection.allows(point)]
+    for point in points:
         label = _label(point)
         try:
             plugin = point.load()
@@ -96,9 +102,14 @@ def create_manager(kind, *, points=None):
     return manager
 
 
-@cache
 def _records(kind):
     """Name -> `PluginRecord` of one kind."""
+    return _collect_once(kind, os.environ.get(VARIABLE))
+
+
+@cache
+def _collect_once(kind, selected):
+    """The records as long as ``GALMERGE_DA_PLUGINS`` does not change."""
     return collect(kind, create_manager(kind))
 
 
@@ -145,7 +156,7 @@ def collect(kind, manager):
                 other = records[spec.name]
                 raise PluginError(
                     f"{kind} {spec.name!r} is offered by both {other.distribution} {other.version} "
-                    f"and {distribution} {version}; uninstall one"
+                    f"and {distribution} {version}; uninstall one, or block it with {VARIABLE}"
                 )
             records[spec.name] = PluginRecord(kind, spec, distribution, version)
     return records
@@ -191,13 +202,14 @@ def get_survey(name):
 
 def reset():
     """Forget what was discovered, so that newly installed plugins are seen."""
-    _records.cache_clear()
+    _collect_once.cache_clear()
 
 
 def _get(kind, name):
     records = _records(kind)
     if name not in records:
-        raise PluginError(f"no {kind} is called {name!r}{suggest(name, records)}")
+        selected = f" ({VARIABLE} is {os.environ[VARIABLE]!r})" if os.environ.get(VARIABLE) else ""
+        raise PluginError(f"no {kind} is called {name!r}{suggest(name, records)}{selected}")
     return records[name].spec
 
 
