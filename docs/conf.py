@@ -34,12 +34,17 @@ def table(header, rows):
     return "\n".join(lines) + "\n"
 
 
+def contexts(parent):
+    """The context of a command, and of all commands below it."""
+    yield parent
+    for name, command in getattr(parent.command, "commands", {}).items():
+        yield from contexts(click.Context(command, parent, info_name=name))
+
+
 def commands():
     """A section per command with what its ``--help`` says."""
     sections = []
-    parent = click.Context(main, info_name="galmerge", **main.context_settings)
-    contexts = [parent, *(click.Context(each, parent, info_name=name) for name, each in main.commands.items())]
-    for context in contexts:
+    for context in contexts(click.Context(main, info_name="galmerge", **main.context_settings)):
         title = context.command_path
         text = "\n".join(f"   {line}".rstrip() for line in context.get_help().splitlines())
         sections.append(f"{title}\n{'-' * len(title)}\n\n.. code-block:: text\n\n{text}\n")

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import click
 
-__all__ = ["Command", "check_output", "print_version", "verbose_option"]
+__all__ = ["Command", "Group", "check_output", "print_version", "verbose_option"]
 
 _VERBOSE = "galmerge_da.cli.verbose"
 
 
-class Command(click.Command):
-    """A command that ends in one line, not in a traceback.
+class _OneLine:
+    """Ends in one line, not in a traceback.
 
     An error raised on purpose, or by the file system, is printed as
     ``Error: ...`` with exit status 1; ``--verbose`` prints the traceback
@@ -34,10 +34,22 @@ class Command(click.Command):
             warnings.showwarning = _show_warning
             try:
                 return super().invoke(ctx)
+            except BrokenPipeError:  # nobody reads on, as in `galmerge plugins | head`
+                raise
             except (GalmergeError, OSError) as error:
                 if ctx.find_root().meta.get(_VERBOSE):
                     click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
                 raise click.ClickException(_one_line(_describe(error))) from error
+
+
+class Command(_OneLine, click.Command):
+    """A command that ends in one line, not in a traceback."""
+
+
+class Group(_OneLine, click.Group):
+    """A command that has commands of its own, and ends in one line."""
+
+    command_class = Command
 
 
 def verbose_option():
