@@ -1,4 +1,4 @@
-"""The contract tester for plugins: `check_loss_plugin` runs a loss as the training loop would and looks for trouble."""
+"""`check_loss_plugin` runs a loss as the training loop would and looks for trouble."""
 
 import dataclasses
 
@@ -6,15 +6,18 @@ import torch
 from torch import nn
 
 from galmerge_da.adaptation import DomainBatch, LossContext, StepContext, make_loss
-from galmerge_da.exceptions import ConfigError, PluginError
-from galmerge_da.options import make_config
+from galmerge_da.exceptions import PluginError
 from galmerge_da.plugins import LossSpec
+from galmerge_da.testing._processes import compare_processes, take_rows
+from galmerge_da.testing._run import agree, check_options, run_checks
 
 __all__ = ["check_loss_plugin"]
 
 _FEATURE_DIM = 12
 _IMAGE_SHAPE = (2, 6, 6)
 _SIZES = ((24, 17), (15, 24))
+_EVEN = (24, 16)
+_HUGE = 1e4
 
 
 def check_loss_plugin(spec, options=None):
@@ -25,10 +28,22 @@ def check_loss_plugin(spec, options=None):
     - ``config``: a senseless value for any option is refused;
     - ``labels``: the target has no labels, and labels there would change nothing;
     - ``value``: one finite number, with a finite gradient that is not all zero;
-    - ``sizes``: the two batches may differ in size;
-    - ``parameters``: every parameter moves when the optimizer steps;
+    - ``sizes``: the two batches may differ in size; of one row, value and
+      gradient are still finite;
+    - ``huge``: they are so too for features of 1e4, constant features and
+      identical domains;
+    - ``parameters``: every parameter moves when the optimizer steps, and none
+      is the network's;
     - ``determinism``: the same generators give the same loss;
-    - ``state``: ``state_dict`` holds all that was learned.
+    - ``state``: ``state_dict`` holds all that was learned;
+    - ``rows``: the order of the rows does not matter;
+    - ``processes``: two processes with half of the rows each get the value and
+      the gradients of one. A loss that is ``batch_coupled`` is given the rows
+      of both, those of the other without gradient; else the mean over the
+      processes is taken.
+
+    A loss that draws numbers even in evaluation mode may be different row by
+    row, and the last two cannot tell.
 
     Parameters
     ----------
@@ -46,13 +61,7 @@ def check_loss_plugin(spec, options=None):
     with torch.random.fork_rng(devices=[]):
         for n_classes in (2, 3):
             case = _Case(spec, dict(options or {}), n_classes)
-            for name, check in _CHECKS.items():
-                try:
-                    problem = check(case)
-                except Exception as error:
-                    raise PluginError(_message(case, name, f"{type(error).__name__}: {error}")) from error
-                if problem:
-                    raise PluginError(_message(case, name, problem))
+            run_checks(case, _CHECKS, f"loss {spec.name!r}", f" with {n_classes} classes")
 
 
 class _Model(nn.Module):
@@ -79,7 +88,8 @@ class _Case:
 
     def make(self, seed=1):
         """The loss with fresh weights, in training mode."""
-        context = LossContext(_FEATURE_DIM, self.n_classes, torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        context = LossContext(_FEATURE_DIM, self.n_classes, generator, model=self.model)
         return make_loss(self.spec, self.options, context).train()
 
     def step(self, seed=2):
@@ -117,16 +127,13 @@ class _Case:
             optimizer.step()
             loss.after_step(self.step(number))
 
+    def is_random(self):
+        """Whether the loss draws numbers in evaluation mode."""
+        return not torch.equal(*(self.value(self.make().eval(), seed).detach() for seed in (2, 5)))
+
 
 def _check_config(case):
-    for field in dataclasses.fields(case.spec.config_class):
-        if field.init:
-            try:
-                make_config(case.spec.config_class, {**case.options, field.name: object()}, case.spec.name)
-            except ConfigError:
-                continue
-            return f"{case.spec.config_class.__name__} takes any object for {field.name!r}; check it in __post_init__"
-    return None
+    return check_options(case.spec.config_class, case.options)
 
 
 def _check_labels(case):
@@ -147,32 +154,71 @@ def _outcome(case, target_labels):
 
 
 def _check_value(case, sizes=_SIZES[0]):
-    value = case.value(case.make(), sizes=sizes)
-    if not isinstance(value, torch.Tensor) or value.ndim:
-        return f"forward must give a tensor of shape (), got {value!r}"
-    if not torch.isfinite(value):
-        return f"its value is {value.item()}"
-    if not value.requires_grad:
-        return "its value has no gradient"
-    case.model.zero_grad()
-    value.backward()
-    gradients = [parameter.grad for parameter in case.model.parameters() if parameter.grad is not None]
-    if not all(bool(torch.isfinite(gradient).all()) for gradient in gradients):
-        return "its gradient is not finite"
-    if not any(bool(gradient.any()) for gradient in gradients):
+    problem = _not_finite(case, *case.batches(sizes))
+    if problem is None and not any(bool(each.grad.any()) for each in case.model.parameters() if each.grad is not None):
         return "its gradient for the network is zero"
-    return None
+    return problem
 
 
 def _check_sizes(case):
-    return _check_value(case, _SIZES[1])
+    problem = _check_value(case, _SIZES[1])
+    for sizes in ((1, 1), (1, 9), (9, 1)):
+        problem = problem or _not_finite(case, *case.batches(sizes), f" of {sizes[0]} and {sizes[1]} rows")
+    return problem
+
+
+def _check_huge(case):
+    source, target = case.batches()
+    generator = torch.Generator().manual_seed(4)
+    constant = [torch.ones(len(batch), _FEATURE_DIM) for batch in (source, target)]
+    huge = [_HUGE * torch.randn(len(batch), _FEATURE_DIM, generator=generator) for batch in (source, target)]
+    same = source.features.detach()
+    twin = dataclasses.replace(source, labels=None)
+    for words, batches, features in (
+        (" of features of 1e4", (source, target), huge),
+        (" of constant features", (source, target), constant),
+        (" of constant features of 1e4", (source, target), [_HUGE * each for each in constant]),
+        (" of identical domains", (source, twin), [same, same]),
+    ):
+        pairs = zip(batches, features, strict=True)
+        given = [_with_features(case, batch, each.clone().requires_grad_()) for batch, each in pairs]
+        problem = _not_finite(case, *given, words)
+        if problem:
+            return problem
+    return None
+
+
+def _with_features(case, batch, features):
+    return dataclasses.replace(batch, features=features, logits=case.model.head(features))
+
+
+def _not_finite(case, source, target, words=""):
+    """What is wrong with the value or the gradient of a step, or None."""
+    loss = case.make()
+    value = loss(source, target, case.step())
+    if not isinstance(value, torch.Tensor) or value.ndim:
+        return f"forward must give a tensor of shape (), got {value!r}"
+    if not torch.isfinite(value):
+        return f"its value{words} is {value.item()}"
+    if not value.requires_grad:
+        return f"its value{words} has no gradient"
+    case.model.zero_grad()
+    value.backward()
+    leaves = [batch.features for batch in (source, target) if batch.features.is_leaf]
+    gradients = [each.grad for each in (*case.model.parameters(), *loss.parameters(), *leaves) if each.grad is not None]
+    if not all(bool(torch.isfinite(gradient).all()) for gradient in gradients):
+        return f"its gradient{words} is not finite"
+    return None
 
 
 def _check_parameters(case):
     loss = case.make()
-    before = {name: value.detach().clone() for name, value in loss.named_parameters() if value.requires_grad}
-    given = {id(parameter) for group in loss.parameter_groups(0.01) for parameter in group["params"]}
     parameters = dict(loss.named_parameters())
+    network = {id(parameter) for parameter in case.model.parameters()}
+    if any(id(parameter) in network for parameter in parameters.values()):
+        return "it keeps the network itself, which would be trained twice; keep a copy.deepcopy of it"
+    before = {name: value.detach().clone() for name, value in parameters.items() if value.requires_grad}
+    given = {id(parameter) for group in loss.parameter_groups(0.01) for parameter in group["params"]}
     missing = [name for name in before if id(parameters[name]) not in given]
     if missing:
         return f"parameter_groups leaves out {', '.join(missing)}"
@@ -196,16 +242,30 @@ def _check_state(case):
     return None
 
 
+def _check_rows(case):
+    if case.is_random():
+        return None
+    batches = case.batches()
+    turned = [take_rows(batch, torch.arange(len(batch)).flip(0).roll(5)) for batch in batches]
+    one, other = (case.make().eval()(*pair, case.step()).detach() for pair in (batches, turned))
+    if not agree(one, other):
+        return f"another order of the rows changes its value from {one.item():g} to {other.item():g}"
+    return None
+
+
+def _check_processes(case):
+    return None if case.is_random() else compare_processes(case, case.batches(_EVEN))
+
+
 _CHECKS = {
     "config": _check_config,
     "labels": _check_labels,
     "value": _check_value,
     "sizes": _check_sizes,
+    "huge": _check_huge,
     "parameters": _check_parameters,
     "determinism": _check_determinism,
     "state": _check_state,
+    "rows": _check_rows,
+    "processes": _check_processes,
 }
-
-
-def _message(case, check, problem):
-    return f"loss {case.spec.name!r} fails the check {check!r} with {case.n_classes} classes: {problem}"
