@@ -1,9 +1,14 @@
-"""Options of the test run, and what several tests compare with."""
+"""Options of the test run, what several tests compare with, and a folder that plugins can be installed into."""
 
+import importlib
 import json
+import sys
 from pathlib import Path
 
 import pytest
+
+#: A distribution of its own, which is installed and not read from here.
+collect_ignore = ["plugin_example"]
 
 
 def pytest_addoption(parser):
@@ -77,3 +82,29 @@ def reference():
     if folder is None:
         pytest.skip("the reference values of other implementations are not here")
     return Reference(folder)
+
+
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """A folder on the path, and a function that installs a distribution of one module there."""
+    from galmerge_da.plugins import reset
+
+    folder = tmp_path / "site"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    modules = []
+
+    def install(distribution, module, source, group="galmerge_da.surveys", entry="main"):
+        (folder / f"{module}.py").write_text(source)
+        info = folder / f"{distribution.replace('-', '_')}-4.5.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 4.5\n")
+        (info / "entry_points.txt").write_text(f"[{group}]\n{entry} = {module}\n")
+        modules.append(module)
+        importlib.invalidate_caches()
+        reset()
+
+    yield install
+    reset()
+    for module in modules:
+        sys.modules.pop(module, None)

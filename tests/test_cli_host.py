@@ -39,18 +39,21 @@ def test_the_commands_are_those_of_the_documentation():
     assert sorted(main.commands) == sorted(COMMANDS)
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", [*COMMANDS, "plugins show", "plugins new"])
 def test_each_command_explains_itself(name):
-    done = run(name, "--help")
+    done = run(*name.split(), "--help")
     assert done.exit_code == 0
     assert done.stdout.startswith(f"Usage: main {name}")
-    for parameter in main.commands[name].params:
+    command = main
+    for part in name.split():
+        command = command.commands[part]
+    for parameter in command.params:
         if isinstance(parameter, click.Option):
             assert parameter.opts[-1] in done.stdout
             assert parameter.help, f"{name} {parameter.opts} has no help"
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["train", "--help"], ["plugins", "show", "--help"]])
 def test_help_loads_nothing_heavy(arguments):
     code = (
         f"import sys; from galmerge_da.cli import main; main({arguments}, standalone_mode=False); print(*sys.modules)"
@@ -150,16 +153,3 @@ def test_check_output(tmp_path):
         check_output(tmp_path, True, (".fits",))
     with pytest.raises(InputError, match="must end in .ecsv, .vot"):
         check_output(path, True, (".ecsv", ".vot"))
-
-
-def test_plugins_lists_kind_name_version_and_distribution():
-    done = run("plugins", "--kind", "survey")
-    assert done.exit_code == 0
-    header, *rows = (line.split() for line in done.stdout.splitlines())
-    assert header == ["kind", "name", "version", "distribution", "summary"]
-    assert ["survey", "sdss", galmerge_da.__version__, "galmerge_da", "g,", "r,", "i"] in rows
-    assert {row[0] for row in rows} == {"survey"}
-
-
-def test_plugins_refuses_an_unknown_kind():
-    assert run("plugins", "--kind", "telescope").exit_code == 2

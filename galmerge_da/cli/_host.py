@@ -3,23 +3,18 @@
 import sys
 import traceback
 import warnings
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
-__all__ = ["Command", "Group", "check_output", "print_version", "verbose_option"]
+__all__ = ["Command", "Group", "check_output", "one_line", "print_version", "verbose_option"]
 
 _VERBOSE = "galmerge_da.cli.verbose"
 
 
-class _OneLine:
-    """Ends in one line, not in a traceback.
-
-    An error raised on purpose, or by the file system, is printed as
-    ``Error: ...`` with exit status 1; ``--verbose`` prints the traceback
-    before it. Warnings are printed as one line each. Anything else is a bug
-    and is left to Python.
-    """
+class Command(click.Command):
+    """A command that ends in one line, not in a traceback; see `one_line`."""
 
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -27,29 +22,46 @@ class _OneLine:
 
     def invoke(self, ctx):
         """Run the command."""
-        # Imported first: astropy, once loaded, would take the warnings over.
-        from galmerge_da.exceptions import GalmergeError
-
-        with warnings.catch_warnings():
-            warnings.showwarning = _show_warning
-            try:
-                return super().invoke(ctx)
-            except BrokenPipeError:  # nobody reads on, as in `galmerge plugins | head`
-                raise
-            except (GalmergeError, OSError) as error:
-                if ctx.find_root().meta.get(_VERBOSE):
-                    click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
-                raise click.ClickException(_one_line(_describe(error))) from error
+        with one_line(ctx):
+            return super().invoke(ctx)
 
 
-class Command(_OneLine, click.Command):
-    """A command that ends in one line, not in a traceback."""
-
-
-class Group(_OneLine, click.Group):
-    """A command that has commands of its own, and ends in one line."""
+class Group(click.Group):
+    """A command that has commands of its own."""
 
     command_class = Command
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.params.append(verbose_option())
+
+
+@contextmanager
+def one_line(ctx):
+    """End in one line, not in a traceback.
+
+    An error raised on purpose, or by the file system, is printed as
+    ``Error: ...`` with exit status 1; ``--verbose`` prints the traceback
+    before it. Warnings are printed as one line each. Anything else is a bug
+    and is left to Python.
+
+    Parameters
+    ----------
+    ctx : `click.Context`
+    """
+    # Imported first: astropy, once loaded, would take the warnings over.
+    from galmerge_da.exceptions import GalmergeError
+
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            yield
+        except BrokenPipeError:  # nobody reads on, as in `galmerge plugins | head`
+            raise
+        except (GalmergeError, OSError) as error:
+            if ctx.find_root().meta.get(_VERBOSE):
+                click.echo("".join(traceback.format_exception(error)), err=True, nl=False)
+            raise click.ClickException(_flatten(_describe(error))) from error
 
 
 def verbose_option():
@@ -110,11 +122,11 @@ def _describe(error):
     return str(error) or type(error).__name__
 
 
-def _one_line(text):
+def _flatten(text):
     return " ".join(str(text).split())
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):
     from tqdm import tqdm
 
-    tqdm.write(f"Warning: {_one_line(message)}", file=sys.stderr)  # above a progress bar, not into it
+    tqdm.write(f"Warning: {_flatten(message)}", file=sys.stderr)  # above a progress bar, not into it

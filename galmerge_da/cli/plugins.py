@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from galmerge_da.cli._host import Group
+from galmerge_da.cli._host import Group, one_line
 
 __all__ = ["plugins"]
 
@@ -29,7 +29,12 @@ def plugins(ctx, kind, as_json):
     if ctx.invoked_subcommand is not None:
         if kind or as_json:
             raise click.UsageError(f"give options after '{ctx.invoked_subcommand}'.")
-        return
+    else:
+        with one_line(ctx):
+            _list(kind, as_json)
+
+
+def _list(kind, as_json):
     from galmerge_da.plugins import describe_plugins
 
     described = describe_plugins(kind)
@@ -85,8 +90,8 @@ def new(name, kind, output):
 
 def _show_options(title, options):
     click.echo(f"\n{title}" if options else "\nNo options of its own")
-    rows = [(each["name"], _text(each["default"]), each["values"], each["doc"]) for each in options]
-    for line in _table([("name", "default", "values", "what it does"), *rows]) if rows else ():
+    rows = [(each["name"], _text(each["default"]), f"{each['doc']} ({each['values']})".strip()) for each in options]
+    for line in _table([("name", "default", "what it does (what it takes)"), *rows]) if rows else ():
         click.echo(f"{_GAP}{line}")
 
 
