@@ -10,8 +10,8 @@ import torch
 
 from galmerge_da.adaptation import AdaptationLoss, LossContext, StepContext
 from galmerge_da.models import build_network, network
-from galmerge_da.plugins import GROUPS, BackboneSpec, LossSpec, SurveySpec
-from galmerge_da.testing import _CHECKS, check_loss_plugin
+from galmerge_da.plugins import GROUPS, LossSpec
+from galmerge_da.testing import backbones, losses, surveys
 
 PAGE = Path(__file__).parents[1] / "docs" / "development" / "plugins.rst"
 
@@ -62,6 +62,7 @@ def test_every_hook_has_a_test(group, name, function, hook, spec_type):
 
 
 def test_what_a_loss_sees_is_documented(page):
+    assert "``batch_coupled``" in page
     for cls in (LossContext, StepContext):
         for name in cls.__dataclass_fields__:
             assert f"``{name}``" in page, f"{cls.__name__}.{name}"
@@ -71,21 +72,30 @@ def test_what_a_loss_sees_is_documented(page):
             assert f"``{name}({', '.join(arguments)})``" in page
 
 
-def test_the_tester_documents_its_checks():
-    for check in _CHECKS:
-        assert f"``{check}``" in check_loss_plugin.__doc__
+@pytest.mark.parametrize(
+    "tester, checks",
+    [
+        (losses.check_loss_plugin, losses._CHECKS),
+        (backbones.check_backbone_plugin, backbones._CHECKS),
+        (surveys.check_survey_plugin, surveys._CHECKS),
+    ],
+)
+def test_a_tester_documents_its_checks(page, tester, checks):
+    assert tester.__name__ in page
+    for check in checks:
+        assert f"``{check}``" in tester.__doc__
 
 
 def test_the_example_loss_keeps_the_contract(example):
     (spec,) = example("ClassCentersConfig")["galmerge_da_losses"]()
     assert isinstance(spec, LossSpec)
-    check_loss_plugin(spec)
-    check_loss_plugin(spec, {"target": 0.5})
+    losses.check_loss_plugin(spec)
+    losses.check_loss_plugin(spec, {"target": 0.5})
 
 
 def test_the_example_backbone_makes_a_network(example, monkeypatch):
     (spec,) = example("MeanColors")["galmerge_da_backbones"]()
-    assert isinstance(spec, BackboneSpec)
+    backbones.check_backbone_plugin(spec)
     monkeypatch.setattr(network, "get_backbone", lambda name: spec)
     features, logits = build_network(spec.name, in_channels=3, image_size=8)(torch.rand(2, 3, 8, 8))
     assert (features.shape, logits.shape) == ((2, 3), (2, 2))
@@ -93,5 +103,5 @@ def test_the_example_backbone_makes_a_network(example, monkeypatch):
 
 def test_the_example_survey_is_one(example):
     (spec,) = example("my-camera")["galmerge_da_surveys"]()
-    assert isinstance(spec, SurveySpec)
+    surveys.check_survey_plugin(spec)
     assert spec.n_bands == 2

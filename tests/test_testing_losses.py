@@ -1,5 +1,6 @@
 """The contract tester lets a good loss pass and stops each kind of bad one at the right check."""
 
+import copy
 import random
 from dataclasses import dataclass
 
@@ -9,7 +10,7 @@ from torch import nn
 
 from galmerge_da.adaptation import AdaptationLoss
 from galmerge_da.exceptions import ConfigError, PluginError
-from galmerge_da.plugins import LossSpec, get_backbone, get_loss
+from galmerge_da.plugins import LossSpec, NoOptions, get_backbone, get_loss, list_plugins
 from galmerge_da.testing import check_loss_plugin
 
 
@@ -128,6 +129,112 @@ class TwoClasses(Discriminator):
         return super().forward(source, target, step) + (source.logits - torch.zeros(2)).square().mean()
 
 
+class OneRowFails(Discriminator):
+    def forward(self, source, target, step):
+        spread = (source.features - source.features.mean(0)).square().sum() / (len(source) - 1)
+        return super().forward(source, target, step) + spread
+
+
+class Overflows(Discriminator):
+    def forward(self, source, target, step):
+        return super().forward(source, target, step) + source.features.square().mean().exp()
+
+
+class DividesBySpread(Discriminator):
+    def forward(self, source, target, step):
+        pooled = torch.cat([source.features, target.features])
+        shift = source.features.mean(0) - target.features.mean(0)
+        return super().forward(source, target, step) + shift.square().sum() / pooled.var(0).sum()
+
+
+class DistanceOfMeans(Discriminator):
+    """Its gradient is not finite where the domains are the same."""
+
+    def forward(self, source, target, step):
+        shift = source.features.mean(0) - target.features.mean(0)
+        return super().forward(source, target, step) + shift.square().sum().sqrt()
+
+
+class KeepsTheNetwork(Discriminator):
+    def __init__(self, config, context):
+        super().__init__(config, context)
+        self.teacher = context.model
+
+    def parameter_groups(self, lr):
+        return [{"params": self.layers.parameters(), "lr": lr}, {"params": self.classes.parameters(), "lr": lr}]
+
+
+class Plain(AdaptationLoss):
+    """Nothing is learned or drawn."""
+
+    def __init__(self, config, context):
+        super().__init__()
+
+
+class LooksAtTheFirstRow(Plain):
+    def forward(self, source, target, step):
+        return (source.features[0] - target.features.mean(0)).square().mean()
+
+
+class CoupledButSaysNo(Plain):
+    batch_coupled = False
+
+    def forward(self, source, target, step):
+        return (source.features.mean(0) - target.features.mean(0)).square().sum()
+
+
+class MeanOverRows(Plain):
+    batch_coupled = False
+
+    def forward(self, source, target, step):
+        return (source.features.square().sum(1)).mean() + target.logits.logsumexp(1).mean()
+
+
+class SumOverRows(Plain):
+    batch_coupled = False
+
+    def forward(self, source, target, step):
+        return source.features.square().sum()
+
+
+class UnitGradient(torch.autograd.Function):
+    """What goes through keeps its value; its gradient gets the norm 1."""
+
+    @staticmethod
+    def forward(ctx, features):
+        return features.clone()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return gradient / gradient.norm().clamp_min(1e-12)
+
+
+class ScalesItsGradient(Plain):
+    """The mean over processes has the right value, but not the right gradient."""
+
+    batch_coupled = False
+
+    def forward(self, source, target, step):
+        return UnitGradient.apply(source.features).square().mean()
+
+
+class Teacher(AdaptationLoss):
+    """A good loss with a copy of the network that learns nothing."""
+
+    def __init__(self, config, context):
+        super().__init__()
+        self.teacher = copy.deepcopy(context.model).requires_grad_(False)
+
+    def forward(self, source, target, step):
+        noise = 0.1 * torch.randn(target.images.shape, generator=step.generator)
+        return (step.model(target.images + noise)[1] - self.teacher(target.images)[1]).square().mean()
+
+    @torch.no_grad()
+    def after_step(self, step):
+        for own, given in zip(self.teacher.parameters(), step.model.parameters(), strict=True):
+            own.lerp_(given, 0.1)
+
+
 class Broken(Discriminator):
     def forward(self, source, target, step):
         raise RuntimeError("out of luck")
@@ -137,10 +244,17 @@ def spec_of(loss, config=StrengthConfig):
     return LossSpec("sample", loss, config)
 
 
-@pytest.mark.parametrize("loss", [Discriminator, RefusesTargetLabels])
+@pytest.mark.parametrize("loss", [Discriminator, RefusesTargetLabels, Teacher, MeanOverRows])
 def test_a_good_loss_passes(loss):
     check_loss_plugin(spec_of(loss))
     check_loss_plugin(spec_of(loss), {"strength": 2.0})
+
+
+@pytest.mark.parametrize(
+    "name", [each.spec.name for each in list_plugins("loss") if each.distribution == "galmerge_da"]
+)
+def test_every_builtin_loss_passes(name):
+    check_loss_plugin(get_loss(name))
 
 
 @pytest.mark.parametrize("options", [{}, {"variant": "published"}, {"bandwidths": [1.0, 4.0]}], ids=str)
@@ -162,10 +276,19 @@ def test_the_builtin_mmd_passes(options):
         (Number, StrengthConfig, "value", "shape"),
         (Broken, StrengthConfig, "value", "RuntimeError: out of luck"),
         (PairsRows, StrengthConfig, "sizes", "differ in size"),
+        (OneRowFails, StrengthConfig, "sizes", "value of 1 and 1 rows is nan"),
+        (Overflows, StrengthConfig, "huge", "value of features of 1e4 is inf"),
+        (DividesBySpread, StrengthConfig, "huge", "value of constant features is nan"),
+        (DistanceOfMeans, StrengthConfig, "huge", "gradient of (constant features|identical domains) is not finite"),
+        (KeepsTheNetwork, StrengthConfig, "parameters", "keeps the network itself"),
         (HidesParameters, StrengthConfig, "parameters", "leaves out layers.0.weight"),
         (UnusedParameter, StrengthConfig, "parameters", "moves idle"),
         (OwnChance, StrengthConfig, "determinism", "two values"),
         (HiddenState, StrengthConfig, "state", "another value"),
+        (LooksAtTheFirstRow, NoOptions, "rows", "another order of the rows changes its value from"),
+        (CoupledButSaysNo, NoOptions, "processes", "two processes give .* one gives .*let batch_coupled be True"),
+        (SumOverRows, NoOptions, "processes", "two processes give .* one gives .*let batch_coupled be True"),
+        (ScalesItsGradient, NoOptions, "processes", "other gradients for the features of the source"),
     ],
 )
 def test_a_bad_loss_fails_the_check_that_names_its_fault(loss, config, check, words):
