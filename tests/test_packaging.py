@@ -64,7 +64,8 @@ def test_every_import_of_the_package_is_a_declared_dependency():
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module] if isinstance(node, ast.ImportFrom) else []
             imports |= {name.partition(".")[0] for name in names}
-    names = {"PIL" if each.name == "pillow" else each.name for each in declared("options", "install_requires")}
+    called = {"pillow": "PIL", "scikit-learn": "sklearn"}
+    names = {called.get(each.name, each.name) for each in declared("options", "install_requires")}
     assert imports - set(sys.stdlib_module_names) - {"galmerge_da"} <= names
 
 
