@@ -65,7 +65,7 @@ def trained(source, target):
         "preprocessing": {"size": 24},
         "training": {
             "epochs": 3, "batch_size": 30, "learning_rate": 0.01, "weighting": "learned",
-            "augmentation": {"dihedral": False},
+            "augmentation": {"dihedral": False}, "watch": "all", "trace": True,
         },
     }  # fmt: skip
     adapt = {"mmd": 1.0, "dann": {"dropout": 0.0, "hidden": 16}, "fisher": 0.1, "entropy": 0.1}

@@ -76,6 +76,21 @@ def test_a_resumed_run_equals_an_unbroken_one(monkeypatch, tmp_path):
     assert len(Table.read(tmp_path / "history.ecsv")) == 5
 
 
+def test_a_resumed_run_has_the_same_trace_and_selection(monkeypatch, tmp_path):
+    tables = recipe(6, selector="snd", watch="all", trace=True, patience=2)
+    options = dict(source=make_table(), target=make_table(80, seed=1), adapt={"mmd": 1.0}, recipe=tables)
+    unbroken = train(**options)
+    interrupted(monkeypatch, tmp_path, after=2, **options)
+    resumed = train(output=tmp_path, **options)
+    assert same(weights(resumed), weights(unbroken)) and resumed.selected == unbroken.selected
+    assert [list(row) for row in resumed.history] == [list(row) for row in unbroken.history]
+    assert set(resumed.trace) == set(unbroken.trace)
+    for key, traced in unbroken.trace.items():
+        assert len(traced.logits) == len(unbroken.history)
+        for name in ("rows", "ids", "logits"):
+            assert np.array_equal(getattr(resumed.trace[key], name), getattr(traced, name))
+
+
 @pytest.mark.parametrize("change", ["seed", "recipe", "data"])
 def test_the_checkpoint_of_another_run_is_refused(monkeypatch, tmp_path, change):
     options = dict(source=make_table(), recipe=recipe(3), seed=0)

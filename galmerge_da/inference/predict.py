@@ -8,7 +8,7 @@ import torch
 from galmerge_da.exceptions import ConfigError
 from galmerge_da.models import autocast
 
-__all__ = ["BATCH_SIZE", "limit_threads", "predict_logits"]
+__all__ = ["BATCH_SIZE", "limit_threads", "predict_features", "predict_logits"]
 
 #: Images per forward pass on the CPU; larger ones leave the cache and are slower.
 BATCH_SIZE = 32
@@ -33,18 +33,46 @@ def predict_logits(network, frames, *, device, batch_size=None):
     -------
     `~numpy.ndarray` of float32, shape (N, K)
     """
+    parts = [logits for _, logits in _passes(network, frames, device, batch_size)]
+    return np.concatenate(parts) if parts else np.zeros((0, network.n_classes), np.float32)
+
+
+def predict_features(network, frames, *, device, batch_size=None):
+    """Run a network over frames, and keep what its last layer saw.
+
+    Parameters
+    ----------
+    network, frames, device, batch_size
+        As for `predict_logits`.
+
+    Returns
+    -------
+    features : `~numpy.ndarray` of float32, shape (N, D)
+    logits : `~numpy.ndarray` of float32, shape (N, K)
+        Those of `predict_logits`.
+    """
+    parts = [(_to_numpy(features), logits) for features, logits in _passes(network, frames, device, batch_size)]
+    if not parts:
+        return np.zeros((0, network.feature_dim), np.float32), np.zeros((0, network.n_classes), np.float32)
+    return tuple(np.concatenate(each) for each in zip(*parts, strict=True))
+
+
+def _passes(network, frames, device, batch_size):
+    """Features, still on the device, and logits, batch by batch."""
     batch_size = batch_size or (BATCH_SIZE if device.type == "cpu" else _GPU_BATCH_SIZE)
     was_training = network.training
     network.to(device).eval()
     try:
-        with torch.inference_mode(), autocast(device):
-            parts = [
-                network(torch.as_tensor(frames[start : start + batch_size]).to(device))[1].float().cpu().numpy()
-                for start in range(0, len(frames), batch_size)
-            ]
+        for start in range(0, len(frames), batch_size):
+            with torch.inference_mode(), autocast(device):
+                features, logits = network(torch.as_tensor(frames[start : start + batch_size]).to(device))
+            yield features, _to_numpy(logits)
     finally:
         network.train(was_training)
-    return np.concatenate(parts) if parts else np.zeros((0, network.n_classes), np.float32)
+
+
+def _to_numpy(tensor):
+    return tensor.float().cpu().numpy()
 
 
 @contextmanager

@@ -4,7 +4,9 @@ from galmerge_da.augmentation import Augmentation, augment
 from galmerge_da.training.api import Selected, TrainingResult, train
 from galmerge_da.training.parallel import is_first_process
 from galmerge_da.training.recipe import DataOptions, ModelOptions, Recipe, TrainingOptions, read_recipe, read_tables
+from galmerge_da.training.selection import select_epoch
 from galmerge_da.training.splits import assign_splits
+from galmerge_da.training.watch import TracedSplit
 
 __all__ = [
     "Augmentation",
@@ -12,6 +14,7 @@ __all__ = [
     "ModelOptions",
     "Recipe",
     "Selected",
+    "TracedSplit",
     "TrainingOptions",
     "TrainingResult",
     "assign_splits",
@@ -19,5 +22,6 @@ __all__ = [
     "is_first_process",
     "read_recipe",
     "read_tables",
+    "select_epoch",
     "train",
 ]

@@ -27,14 +27,15 @@ from galmerge_da.plugins import get_backbone
 from galmerge_da.training.checkpoint import load_checkpoint, save_checkpoint
 from galmerge_da.training.data import load_domain, splits_table
 from galmerge_da.training.loop import TrainingRun
-from galmerge_da.training.parallel import join_processes
+from galmerge_da.training.parallel import is_first_process, join_processes
 from galmerge_da.training.recipe import read_recipe
+from galmerge_da.training.selection import COLLAPSED, WATCHED, warn_if_collapsed
 from galmerge_da.training.splits import SPLITS
+from galmerge_da.training.watch import TracedSplit
 
 __all__ = ["Selected", "TrainingResult", "train"]
 
-#: A target of which one class takes more than this is called collapsed.
-_COLLAPSED = 0.995
+_COLLAPSED = COLLAPSED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,9 +61,11 @@ class TrainingResult:
     history : `~astropy.table.Table`
         One row per epoch: ``epoch``, ``learning_rate``, ``cross_entropy`` and
         each loss on the training split, with ``weight_<loss>``, the mean of its
-        weight; ``validation_cross_entropy`` and ``validation_auc`` on the source; with a target ``target_entropy``,
-        ``target_largest_class`` (share of the most frequent prediction) and
-        ``target_mean_prob`` on its validation split.
+        weight; ``validation_cross_entropy``, ``validation_auc`` and
+        ``validation_accuracy`` on the source; with a target ``target_entropy``,
+        ``target_largest_class`` (share of the most frequent prediction),
+        ``target_mean_prob`` and ``select_<name>`` of each selector that is
+        watched, larger is better, on its validation split.
     splits : `~astropy.table.Table`
         ``id``, ``group``, ``domain``, ``split`` of every row.
     selected : Selected
@@ -71,6 +74,10 @@ class TrainingResult:
         One row per domain and split: ``n``, ``auc``, ``average_precision``,
         ``accuracy``, ``brier``, ``ece`` (NaN for the target: it has no labels)
         and the mean calibrated probability.
+    trace : dict of (str, str) to `~galmerge_da.training.TracedSplit`, or None
+        (domain, split) -> logits of every epoch, where ``[training] trace`` asks
+        for them: of the source's validation and test, and the target's test
+        split. `galmerge_da.evaluation.selection_report` reads it.
     """
 
     classifier: MergerClassifier
@@ -78,6 +85,7 @@ class TrainingResult:
     splits: Table
     selected: Selected
     scores: Table
+    trace: dict | None = None
 
 
 def train(
@@ -137,7 +145,8 @@ def train(
     ------
     ConfigError
         If the recipe or a keyword is wrong, losses are named without a target,
-        or ``init`` has other weights than the network needs.
+        a selector that looks at the target is, or ``init`` has other weights
+        than the network needs.
     InputError
         If the data cannot be read, or a row of the source has no label.
     PluginError
@@ -151,13 +160,15 @@ def train(
     Warns
     -----
     GalmergeWarning
-        If the classifier puts the whole target into one class.
+        If the classifier puts the whole target into one class, the selector
+        could choose no epoch, or it is one of the losses.
     """
     recipe = read_recipe(recipe, adapt=adapt, backbone=backbone, seed=seed)
     if recipe.adapt and target is None:
         raise ConfigError(f"{', '.join(recipe.adapt)}: losses that adapt need a target")
     if recipe.training.post_train and target is None:
         raise ConfigError(f"post_train: {', '.join(recipe.training.post_train)} needs a target")
+    _check_selector(recipe, target)
     check_losses(recipe.adapt)
     choose_device(device)
     get_backbone(recipe.model.backbone)
@@ -173,6 +184,15 @@ def train(
         if output is not None and processes.first:
             _write(result, Path(output))
     return result
+
+
+def _check_selector(recipe, target):
+    name = recipe.training.selector
+    if name in WATCHED and target is None:
+        raise ConfigError(f"selector {name!r} needs a target")
+    if name in recipe.adapt and is_first_process():
+        message = f"{name} is both loss and selector: what was optimised says nothing of how well it went"
+        warnings.warn(message, GalmergeWarning, stacklevel=3)
 
 
 def _train(recipe, source, target, init, processes, output, progress):
@@ -282,14 +302,26 @@ def _result(run, source, target, recipe, predictions):
     domains = [source] if target is None else [source, target]
     scores = _scores(predictions, calibrator, domains, recipe.data.classes)
     if run.processes.first:
-        _warn_if_collapsed(run.history[run.selected - 1])
+        warn_if_collapsed(
+            run.history, run.selected, options.selector, run.keeper.eligible, threshold=_COLLAPSED, stacklevel=5
+        )
     return TrainingResult(
         classifier=classifier,
         history=Table(rows=run.history),
         splits=splits_table(domains),
         selected=Selected(run.selected, run.epoch, options.selector),
         scores=scores,
+        trace=_trace(run, domains) if options.trace else None,
     )
+
+
+def _trace(run, domains):
+    domains = {domain.name: domain for domain in domains}
+    trace = {}
+    for (name, split), logits in run.trace.items():
+        rows = domains[name].rows(split).numpy()
+        trace[name, split] = TracedSplit(rows, domains[name].ids[rows], torch.stack(logits).numpy())
+    return trace
 
 
 def _scores(predictions, calibrator, domains, classes):
@@ -315,16 +347,6 @@ def _scores(predictions, calibrator, domains, classes):
                 row |= {f"mean_prob_{name}": mean for name, mean in zip(classes, means, strict=True)}
             table.append(row)
     return Table(rows=table)
-
-
-def _warn_if_collapsed(record):
-    if record.get("target_largest_class", 0) > _COLLAPSED:
-        warnings.warn(
-            f"the classifier puts {record['target_largest_class']:.1%} of the target into one class: "
-            "adaptation may have collapsed",
-            GalmergeWarning,
-            stacklevel=4,
-        )
 
 
 def _write(result, folder):

@@ -1,18 +1,21 @@
 """The only training loop: source cross-entropy and whatever losses adapt to the target."""
 
-import copy
 import math
 
 import numpy as np
 import torch
+from scipy.special import softmax
 from torch.nn import functional
 
 from galmerge_da.adaptation import DomainBatch, LearnedWeights, LossContext, StepContext, build_losses
 from galmerge_da.augmentation import augment
 from galmerge_da.exceptions import TrainingError
 from galmerge_da.inference import predict_logits
-from galmerge_da.metrics import roc_auc
+from galmerge_da.metrics import accuracy, roc_auc
+from galmerge_da.metrics.selection import source_validation
 from galmerge_da.models import Network, autocast
+from galmerge_da.training.selection import WATCHED, EpochKeeper
+from galmerge_da.training.watch import TRACED, look, needs_features, score_selectors
 
 __all__ = ["TrainingRun"]
 
@@ -44,8 +47,10 @@ class TrainingRun:
         Epochs that are done.
     history : list of dict
         One per epoch.
-    selected : int
-        Epoch, counted from 1, whose weights `finish` restores.
+    keeper : `~galmerge_da.training.selection.EpochKeeper`
+        Knows the epoch whose weights `finish` restores.
+    trace : dict of (str, str) to list of `~torch.Tensor`
+        (domain, split) -> logits of every epoch; empty unless ``trace`` is on.
     """
 
     def __init__(self, network, source, target, recipe, processes):
@@ -85,17 +90,23 @@ class TrainingRun:
         self.wrapped = processes.wrap(self.network)
         self.images = {domain.name: domain.images.to(self.device) for domain in (source, target) if domain is not None}
         self.labels = source.labels.to(self.device)
-        self.epoch, self.selected, self.history = 0, 0, []
-        self._best, self._best_value = None, math.inf
+        self.epoch, self.history, self.trace = 0, [], {}
+        self.keeper = EpochKeeper(options.selector)
+        chosen = [options.selector] if options.selector in WATCHED else []
+        self.watched = [] if target is None else list(dict.fromkeys([*options.watch, *chosen]))
 
     @property
     def done(self):
         """Whether all epochs are over, or patience is."""
         if self.epoch >= self.options.epochs:
             return True
-        return (
-            self.options.selector != "last" and self.epoch - self.selected >= self.options.patience and self.epoch > 0
-        )
+        stale = self.epoch - self.keeper.changed
+        return self.options.selector != "last" and stale >= self.options.patience and self.epoch > 0
+
+    @property
+    def selected(self):
+        """Epoch, counted from 1, that the selector prefers so far."""
+        return self.keeper.epoch
 
     def run_epoch(self, on_step=lambda: None):
         """Train on every source image once, then look at the validation splits.
@@ -134,13 +145,16 @@ class TrainingRun:
         n_rows = sum(map(len, source_batches))
         record = {"epoch": self.epoch, "learning_rate": rate, **{name: total / n_rows for name, total in sums.items()}}
         self.history.append(record | self.processes.once(self._validate))
-        self._select()
+        self.keeper.update(self.history, self.network)
+        if self.options.trace:
+            for key, logits in self.processes.once(self._trace).items():
+                self.trace.setdefault(key, []).append(torch.from_numpy(logits))
 
     def finish(self):
         """Give the network the weights of the selected epoch."""
         if self.processes.size > 1:  # without what binds it to the other processes
             self.network = Network.from_description(self.network.describe()).to(self.device)
-        self.network.load_state_dict(self._best)
+        self.network.load_state_dict(self.keeper.weights[self.selected])
         self.network.eval()
 
     def state(self):
@@ -161,9 +175,8 @@ class TrainingRun:
             "device_generator": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
             "epoch": self.epoch,
             "history": self.history,
-            "selected": self.selected,
-            "best": self._best,
-            "best_value": self._best_value,
+            "keeper": self.keeper.state(),
+            "trace": self.trace,
         }
 
     def restore(self, state):
@@ -186,8 +199,8 @@ class TrainingRun:
         torch.set_rng_state(everywhere)
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(state["device_generator"], self.device)
-        self.epoch, self.history, self.selected = state["epoch"], state["history"], state["selected"]
-        self._best, self._best_value = state["best"], state["best_value"]
+        self.epoch, self.history, self.trace = state["epoch"], state["history"], state["trace"]
+        self.keeper.restore(state["keeper"])
 
     def _draw_batches(self):
         """Rows of each step: every source row once, in batches of nearly equal size; as many target rows."""
@@ -256,22 +269,36 @@ class TrainingRun:
 
     def _validate(self):
         """How the network does on the source's validation split, and what it says of the target's, unlabelled."""
-        logits, rows = self.predict(self.source, "validation")
-        labels = self.source.labels[rows]
+        source, labels = self._look(self.source), self.source.labels[self.source.rows("validation")].numpy()
+        logits = source.logits
+        if not np.all(np.isfinite(logits)):
+            raise TrainingError(f"the network gives no finite logits after epoch {self.epoch}")
         record = {
-            "validation_cross_entropy": functional.cross_entropy(torch.from_numpy(logits).double(), labels).item(),
-            "validation_auc": roc_auc(labels.numpy(), logits if logits.shape[1] > 2 else logits[:, 1] - logits[:, 0]),
+            "validation_cross_entropy": -source_validation(labels, logits),
+            "validation_auc": roc_auc(labels, logits if logits.shape[1] > 2 else logits[:, 1] - logits[:, 0]),
+            "validation_accuracy": accuracy(labels, softmax(logits.astype(np.float64), axis=1)),
         }
         if self.target is not None:
-            log_probs = torch.from_numpy(self.predict(self.target, "validation")[0]).double().log_softmax(dim=1)
+            target = self._look(self.target)
+            log_probs = torch.from_numpy(target.logits).double().log_softmax(dim=1)
             probs = log_probs.exp()
             record["target_entropy"] = -(probs * log_probs).sum(dim=1).mean().item()
             record["target_largest_class"] = torch.bincount(probs.argmax(dim=1)).max().item() / len(probs)
             if probs.shape[1] == 2:
                 record["target_mean_prob"] = probs[:, 1].mean().item()
-        if not math.isfinite(record["validation_cross_entropy"]):
-            raise TrainingError(f"the network gives no finite logits after epoch {self.epoch}")
+            record |= score_selectors(self.watched, source, labels, target, seed=self.options.seed)
         return record
+
+    def _look(self, domain):
+        return look(
+            self.network, domain.images[domain.rows("validation")], device=self.device, seed=self.options.seed,
+            features=needs_features(self.watched),
+        )  # fmt: skip
+
+    def _trace(self):
+        """(domain, split) -> logits of every split that a trace has."""
+        domains = {domain.name: domain for domain in (self.source, self.target) if domain is not None}
+        return {(name, split): self.predict(domains[name], split)[0] for name, split in TRACED if name in domains}
 
     def predict(self, domain, split):
         """Logits of a split of a domain.
@@ -288,9 +315,3 @@ class TrainingRun:
         """
         rows = domain.rows(split)
         return np.asarray(predict_logits(self.network, domain.images[rows], device=self.device)), rows
-
-    def _select(self):
-        value = self.history[-1]["validation_cross_entropy"]
-        if self.options.selector == "last" or value < self._best_value:
-            self._best_value, self.selected = value, self.epoch
-            self._best = copy.deepcopy(self.network.state_dict())

@@ -15,10 +15,10 @@ from galmerge_da.exceptions import ConfigError
 from galmerge_da.options import make_config, suggest
 from galmerge_da.plugins import parse_adapt
 from galmerge_da.preprocessing import PreprocessingRecipe
+from galmerge_da.training.selection import SELECTORS, WATCHED
 
 __all__ = ["DataOptions", "ModelOptions", "Recipe", "TrainingOptions", "read_recipe", "read_tables"]
 
-SELECTORS = ("source_validation", "last")
 WEIGHTINGS = ("fixed", "learned")
 POST_TRAIN = ("adabn",)
 #: Keywords of `galmerge_da.io.open_cutouts` that a recipe may set for a domain.
@@ -120,12 +120,21 @@ class TrainingOptions:
     weight_decay : float, optional
         Of Adam.
     patience : int, optional
-        Epochs without a better selector before training stops early.
+        Epochs without a better one, for the selector, before training stops early.
     fractions : (float, float, float), optional
         Of groups for training, validation and test.
-    selector : {"source_validation", "last"}, optional
-        Which epoch's weights are kept: the one with the least cross-entropy on
-        the validation split of the source, or the last.
+    selector : str, optional
+        Which epoch's weights are kept: ``"source_validation"``, the one with
+        the least cross-entropy on the validation split of the source;
+        ``"last"``; or the best by ``"entropy"``, ``"infomax"``, ``"snd"``, ``"bnm"``,
+        ``"class_ami"``, ``"dev"`` or ``"domain_classifier"``, which look at the
+        validation split of the target. See `select_epoch`.
+    watch : sequence of str or "all", optional
+        Selectors whose scores are recorded too, where there is a target. By
+        default those that cost nothing; ``class_ami``, ``dev`` and
+        ``domain_classifier`` need features, and up to half a second an epoch.
+    trace : bool, optional
+        Keep the logits of held-out rows of every epoch, as `TrainingResult.trace`.
     weighting : {"fixed", "learned"}, optional
         Whether the weights of the losses are those given, or only start there
         and are learned, the cross-entropy's included
@@ -152,6 +161,8 @@ class TrainingOptions:
     patience: int = 20
     fractions: tuple = (0.7, 0.1, 0.2)
     selector: str = "source_validation"
+    watch: tuple | str = ("entropy", "infomax", "snd", "bnm")
+    trace: bool = False
     weighting: str = "fixed"
     post_train: tuple = ()
     augmentation: Augmentation | Mapping = field(default_factory=Augmentation)
@@ -174,6 +185,11 @@ class TrainingOptions:
         _require(valid, "training", "fractions", "three positive numbers that add up to 1", self.fractions)
         _require(self.selector in SELECTORS, "training", "selector", f"one of {', '.join(SELECTORS)}", self.selector)
         _require(self.weighting in WEIGHTINGS, "training", "weighting", "'fixed' or 'learned'", self.weighting)
+        watch = WATCHED if self.watch == "all" else self.watch
+        valid = isinstance(watch, list | tuple) and all(name in WATCHED for name in watch)
+        _require(valid, "training", "watch", f"'all' or a list of {', '.join(WATCHED)}", watch)
+        object.__setattr__(self, "watch", tuple(watch))
+        _require(isinstance(self.trace, bool), "training", "trace", "true or false", self.trace)
         steps = self.post_train
         valid = isinstance(steps, list | tuple) and all(name in POST_TRAIN for name in steps)
         _require(valid, "training", "post_train", f"a list of {', '.join(POST_TRAIN)}", steps)
