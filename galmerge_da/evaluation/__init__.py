@@ -3,5 +3,6 @@
 from galmerge_da.evaluation.asymmetry import rotational_asymmetry_table
 from galmerge_da.evaluation.ledger import append_look, read_ledger
 from galmerge_da.evaluation.scores import score_catalog
+from galmerge_da.evaluation.selection import selection_report
 
-__all__ = ["append_look", "read_ledger", "rotational_asymmetry_table", "score_catalog"]
+__all__ = ["append_look", "read_ledger", "rotational_asymmetry_table", "score_catalog", "selection_report"]
