@@ -1,6 +1,8 @@
 """DeepMerge, the network of Ciprijanovic et al. 2020 (A&C 32, 100390)."""
 
+import torch
 from torch import nn
+from torch.nn import functional
 
 from galmerge_da.exceptions import ConfigError
 
@@ -8,6 +10,9 @@ __all__ = ["DeepMerge", "make_deepmerge"]
 
 #: (channels, kernel size) of each convolution.
 _STAGES = ((8, 5), (16, 3), (32, 3))
+
+#: Side of the last maps as published, and the largest here.
+_SIDE = 9
 
 
 class DeepMerge(nn.Module):
@@ -18,12 +23,14 @@ class DeepMerge(nn.Module):
     in_channels : int
         Channels of the images; 3 as published.
     image_size : int
-        Side of the images in pixels; 75 as published, which gives 2,592 features.
+        Side of the images in pixels; 75 as published, which gives maps of
+        9 x 9, 2,592 features. Larger images are averaged down to 9 x 9 maps as
+        well; smaller ones keep ``image_size // 8`` a side.
 
     Attributes
     ----------
     feature_dim : int
-        Length of a feature vector.
+        Length of a feature vector, 32 times the area of a map.
 
     Raises
     ------
@@ -45,6 +52,9 @@ class DeepMerge(nn.Module):
                 nn.MaxPool2d(2),
             ]
             in_channels = channels
+        if side > _SIDE:
+            layers.append(_AveragePool(_SIDE))
+            side = _SIDE
         self.layers = nn.Sequential(*layers, nn.Flatten())
         self.feature_dim = in_channels * side**2
 
@@ -76,6 +86,24 @@ class DeepMerge(nn.Module):
         return nn.Sequential(
             nn.Linear(self.feature_dim, 64), nn.ReLU(), nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, n_classes)
         )
+
+
+class _AveragePool(nn.Module):
+    """Maps (N, C, H, W) of any size to (N, C, side, side), as torch's adaptive average pooling.
+
+    By two products of matrices: torch's own is not deterministic on CUDA where windows overlap.
+    """
+
+    def __init__(self, side):
+        super().__init__()
+        self.side = side
+
+    def forward(self, maps):
+        rows, columns = (
+            functional.adaptive_avg_pool1d(torch.eye(n, dtype=maps.dtype, device=maps.device), self.side)
+            for n in maps.shape[2:]
+        )
+        return rows.T @ maps @ columns
 
 
 def make_deepmerge(config, in_channels, image_size):
