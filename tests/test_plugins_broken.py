@@ -81,10 +81,15 @@ BROKEN = {
         PluginError,
         "loss 'mine': its factory must give an AdaptationLoss, got None",
     ),
+    "failing factory": (
+        loss().replace("mine', Loss", "mine', int"),
+        PluginError,
+        "loss 'mine' could not be made: TypeError",
+    ),
     "NaN gradient": (
         loss("return source.features.sum(1).sub(source.features.sum(1).detach()).abs().sqrt().mean()"),
         TrainingError,
-        "is nan|no finite logits",
+        "a gradient is not finite in epoch 1, .* one of cross_entropy, mine has no derivative there",
     ),
 }
 

@@ -187,13 +187,18 @@ def make_loss(spec, options, context):
     ConfigError
         If an option is refused.
     PluginError
-        If the factory does not give an `~galmerge_da.adaptation.AdaptationLoss`.
+        If the factory fails, or does not give an `~galmerge_da.adaptation.AdaptationLoss`.
     """
     config = make_config(spec.config_class, options, f"loss {spec.name!r}")
     seed = int(torch.randint(2**31, (1,), generator=context.generator))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        loss = spec.factory(config, context)
+        try:
+            loss = spec.factory(config, context)
+        except GalmergeError:
+            raise
+        except Exception as error:
+            raise PluginError(f"loss {spec.name!r} could not be made: {type(error).__name__}: {error}") from error
     if not isinstance(loss, AdaptationLoss):
         raise PluginError(f"loss {spec.name!r}: its factory must give an AdaptationLoss, got {loss!r}")
     return loss

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from galmerge_da.exceptions import ConfigError, PluginError
+from galmerge_da.exceptions import ConfigError, GalmergeError, PluginError
 from galmerge_da.models.entrance import Entrance, EntranceConfig
 from galmerge_da.options import make_config
 from galmerge_da.plugins import get_backbone
@@ -127,7 +127,7 @@ def build_network(backbone="deepmerge", options=None, *, in_channels, image_size
     ConfigError
         If a number is not a positive integer, or an option is refused.
     PluginError
-        If no such backbone is installed, or it has no ``feature_dim``.
+        If no such backbone is installed, it cannot be made, or it has no ``feature_dim``.
     """
     for name, value, least in (
         ("in_channels", in_channels, 1),
@@ -141,7 +141,12 @@ def build_network(backbone="deepmerge", options=None, *, in_channels, image_size
     entrance = Entrance(entrance, in_channels)
     spec = get_backbone(backbone)
     config = make_config(spec.config_class, options, f"backbone {backbone!r}")
-    body = spec.factory(config, entrance.out_channels, image_size)
+    try:
+        body = spec.factory(config, entrance.out_channels, image_size)
+    except GalmergeError:
+        raise
+    except Exception as error:
+        raise PluginError(f"backbone {backbone!r} could not be made: {type(error).__name__}: {error}") from error
     if not isinstance(body, nn.Module) or not isinstance(getattr(body, "feature_dim", None), int):
         raise PluginError(f"backbone {backbone!r} must be a torch module with an integer feature_dim, got {body!r}")
     head = body.make_head(n_classes) if hasattr(body, "make_head") else nn.Linear(body.feature_dim, n_classes)

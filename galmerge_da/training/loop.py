@@ -252,6 +252,7 @@ class TrainingRun:
             weights = {name: weights[name] * factor for name, factor in self.learned.factors().items()}
         total.backward()
         self.processes.average(self._loss_gradients())
+        self._check_gradients(terms, step)
         self.optimizer.step()
         self.scheduler.step()
         if self.losses is not None:
@@ -266,6 +267,17 @@ class TrainingRun:
         learning = [*(self.losses.parameters() if self.losses is not None else ())]
         learning += [*(self.learned.parameters() if self.learned is not None else ())]
         return [parameter.grad for parameter in learning if parameter.grad is not None]
+
+    def _check_gradients(self, terms, step):
+        """Stop before a gradient that is not finite reaches the weights."""
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+        try:
+            torch.nn.utils.clip_grad_norm_(parameters, math.inf, error_if_nonfinite=True)  # clips nothing
+        except RuntimeError:
+            raise TrainingError(
+                f"a gradient is not finite in epoch {step.epoch + 1}, though the losses are: one of {', '.join(terms)} "
+                "has no derivative there"
+            ) from None
 
     def _validate(self):
         """How the network does on the source's validation split, and what it says of the target's, unlabelled."""
