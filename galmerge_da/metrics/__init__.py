@@ -2,7 +2,7 @@
 
 from galmerge_da.metrics.calibration import TemperatureCalibrator, expected_calibration_error
 from galmerge_da.metrics.ranking import average_precision, roc_auc, roc_curve
-from galmerge_da.metrics.scores import accuracy, binary_scores, brier_score
+from galmerge_da.metrics.scores import accuracy, binary_scores, brier_score, purity_at_prevalence
 
 __all__ = [
     "TemperatureCalibrator",
@@ -11,6 +11,7 @@ __all__ = [
     "binary_scores",
     "brier_score",
     "expected_calibration_error",
+    "purity_at_prevalence",
     "roc_auc",
     "roc_curve",
 ]

@@ -2,11 +2,12 @@
 
 import numpy as np
 
+from galmerge_da.exceptions import InputError
 from galmerge_da.metrics._checks import check
 from galmerge_da.metrics.calibration import expected_calibration_error
 from galmerge_da.metrics.ranking import average_precision, roc_auc
 
-__all__ = ["accuracy", "binary_scores", "brier_score"]
+__all__ = ["accuracy", "binary_scores", "brier_score", "purity_at_prevalence"]
 
 
 def brier_score(labels, probs):
@@ -111,6 +112,43 @@ def binary_scores(labels, probs, threshold=0.5):
         "completeness": _ratio(found, n_positive),
         "f1": _ratio(2 * found, n_selected + n_positive),
     }
+
+
+def purity_at_prevalence(labels, probs, prevalence, threshold=0.5):
+    """Purity and completeness of a selection, if another share of the galaxies were mergers.
+
+    Parameters
+    ----------
+    labels : array_like of int, shape (N,)
+        1 for mergers, 0 for the rest.
+    probs : array_like of float, shape (N,)
+        Probability of being a merger.
+    prevalence : float
+        The share of mergers, between 0 and 1.
+    threshold : float, optional
+        A row is taken as a merger where its probability reaches this.
+
+    Returns
+    -------
+    purity, completeness : float
+        From the fractions selected of either class, which do not depend on
+        the share. NaN where nothing is selected, or a class is not there.
+
+    Raises
+    ------
+    InputError
+        If shapes differ, a label is not 0 or 1, a probability is not in [0, 1],
+        or the prevalence is not between 0 and 1.
+    """
+    if not 0 < prevalence < 1:
+        raise InputError(f"prevalence must be between 0 and 1, got {prevalence!r}")
+    labels, probs = check(labels, np.reshape(probs, -1), probabilities=True)
+    selected = probs >= threshold
+    of_mergers, of_others = (
+        _ratio(np.count_nonzero(selected & (labels == value)), np.count_nonzero(labels == value)) for value in (1, 0)
+    )
+    found = prevalence * of_mergers
+    return _ratio(found, found + (1 - prevalence) * of_others), of_mergers
 
 
 def _ratio(numerator, denominator):

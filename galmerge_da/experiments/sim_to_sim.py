@@ -1,0 +1,129 @@
+"""The sim-to-sim study of Ciprijanovic et al. 2021: from idealised to noisy images of simulated galaxies.
+
+The same kind of galaxies is seen without noise (the source) and with it (the
+target). Five runs adapt in five ways; what the labels of the target are used
+for is scores, after everything is trained.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+
+from galmerge_da.experiments.study import Run, run_study
+from galmerge_da.experiments.study_tables import format_summary, score_runs, summarise_runs
+from galmerge_da.io import save_cutouts
+from galmerge_da.simulation import simulate
+
+__all__ = ["POSTER", "RUNS", "SURVEYS", "run_sim_to_sim", "simulate_pair"]
+
+SURVEYS = ("deepmerge-z2-pristine", "deepmerge-z2")
+
+#: The simulation is frozen: these seeds make its galaxies, and were fixed before any adaptation was scored on them.
+SEEDS = (101, 102)
+
+#: "+F" is Fisher loss and entropy minimisation.
+RUNS = (
+    Run("noDA"),
+    Run("MMD", {"mmd": 1.0}),
+    Run("MMD+F", {"mmd": 1.0, "fisher": 0.01, "entropy": {"weight": 0.05, "domains": "both"}}),
+    Run("ADA", {"dann": 1.0}),
+    Run("ADA+F", {"dann": 1.0, "fisher": 0.01, "entropy": {"weight": 0.01, "domains": "both"}}),
+)
+
+_NAMES = ("auc", "accuracy", "precision", "recall", "f1", "brier")
+_PUBLISHED = {
+    "noDA": ((0.92, 0.85, 0.88, 0.83, 0.86, 0.11), (0.74, 0.58, 0.99, 0.08, 0.14, 0.47)),
+    "MMD": ((0.93, 0.87, 0.88, 0.87, 0.88, 0.10), (0.85, 0.77, 0.81, 0.72, 0.76, 0.17)),
+    "MMD+F": ((0.93, 0.84, 0.87, 0.84, 0.86, 0.11), (0.86, 0.77, 0.79, 0.75, 0.77, 0.16)),
+    "ADA": ((0.94, 0.87, 0.88, 0.89, 0.87, 0.09), (0.87, 0.79, 0.79, 0.81, 0.80, 0.16)),
+    "ADA+F": ((0.94, 0.87, 0.90, 0.86, 0.88, 0.10), (0.82, 0.74, 0.78, 0.68, 0.73, 0.21)),
+}
+
+#: (run, domain) -> scores of the poster.
+POSTER = {
+    (run, domain): dict(zip(_NAMES, values, strict=True))
+    for run, rows in _PUBLISHED.items()
+    for domain, values in zip(("source", "target"), rows, strict=True)
+}
+
+RECIPE = {
+    "training": {"epochs": 20, "learning_rate": 1e-3, "betas": [0.7, 0.8], "weight_decay": 1e-3, "patience": 20},
+}
+
+
+def run_sim_to_sim(
+    folder="sim-to-sim", *, n=6000, epochs=20, seeds=(1, 2, 3), backbones=("deepmerge",), runs=RUNS, n_jobs=1,
+    progress=False,
+):  # fmt: skip
+    """Run the study; what was finished before is used again.
+
+    Parameters
+    ----------
+    folder : path-like, optional
+        Gets the data, the runs, ``scores`` and ``summary`` as FITS and ECSV, and figures.
+    n : int, optional
+        Galaxies per domain; the paper had 15,000.
+    epochs : int, optional
+    seeds : sequence of int, optional
+        Of the trainings; the galaxies are always the same.
+    backbones : sequence of str, optional
+    runs : sequence of Run, optional
+    n_jobs : int, optional
+        Runs at a time.
+    progress : bool, optional
+
+    Returns
+    -------
+    scores, summary : `~astropy.table.Table`
+    """
+    folder = Path(folder)
+    source, target, labels = simulate_pair(folder / "data", n, progress=progress)
+    recipe = {**RECIPE, "training": {**RECIPE["training"], "epochs": epochs, "selector": "last", "watch": "all"}}
+    finished = run_study(
+        runs, source, target, folder / "runs", recipe=recipe, seeds=seeds, backbones=backbones, n_jobs=n_jobs,
+        progress=progress,
+    )  # fmt: skip
+    scores = score_runs(finished, labels)
+    summary = summarise_runs(scores, selector="last", published=POSTER)
+    for name, table in (("scores", scores), ("summary", summary)):
+        for suffix in ("ecsv", "fits"):
+            table.write(folder / f"{name}.{suffix}", overwrite=True)
+    (folder / "summary.txt").write_text(format_summary(summary) + "\n")
+    return scores, summary
+
+
+def simulate_pair(folder, n, *, surveys=SURVEYS, seeds=SEEDS, progress=False):
+    """Data sets of both domains; those of an earlier call are used again.
+
+    Parameters
+    ----------
+    folder : path-like
+        Gets a FITS data set a domain; the target's has no labels, they are in a file of their own.
+    n : int
+        Galaxies per domain.
+    surveys : (str, str), optional
+    seeds : (int, int), optional
+    progress : bool, optional
+
+    Returns
+    -------
+    source, target : `~pathlib.Path`
+    labels : dict of str to `~numpy.ndarray` of int
+        ``"source"`` and ``"target"``.
+    """
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    paths, labels = [], {}
+    for domain, survey, seed in zip(("source", "target"), surveys, seeds, strict=True):
+        stem = f"{domain}-{survey}-n{n}-seed{seed}"
+        path, truth = folder / f"{stem}.fits", folder / f"{stem}-labels.ecsv"
+        if not (path.is_file() and truth.is_file()):
+            table = simulate(n, survey, seed=seed, progress=progress)
+            table["id", "group", "label", "stage"].write(truth, overwrite=True)
+            if domain == "target":
+                table.remove_columns(["label", "stage", "kind", "mass_ratio", "separation", "time"])
+            save_cutouts(table, path, overwrite=True)
+        paths.append(path)
+        labels[domain] = np.asarray(Table.read(truth)["label"])
+    return *paths, labels

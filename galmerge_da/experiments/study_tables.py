@@ -1,0 +1,159 @@
+"""Tables of a study: scores of every run by selector and domain, their mean and spread over seeds."""
+
+import numpy as np
+from astropy.table import Table
+
+from galmerge_da.metrics import TemperatureCalibrator, binary_scores, purity_at_prevalence, roc_auc
+from galmerge_da.training.selection import WATCHED, choose_epoch
+
+__all__ = ["ORACLE", "SCORES", "format_summary", "score_runs", "summarise_runs"]
+
+#: The selector that looks at labels of the target; it says so in every table.
+ORACLE = "oracle"
+
+SCORES = (
+    "auc", "average_precision", "accuracy", "precision", "recall", "f1", "brier", "ece", "purity_5", "completeness_5",
+)  # fmt: skip
+
+#: Share of mergers that purity and completeness are given for.
+PREVALENCE = 0.05
+
+
+def score_runs(finished, labels, *, selectors=("source_validation", "last")):
+    """Score runs on the held-out rows of both domains.
+
+    Parameters
+    ----------
+    finished : list of FinishedRun
+    labels : mapping of str to array_like of int
+        ``"source"`` and ``"target"`` -> class of every row of the data set. Those of the target are used for
+        scores, and by the oracle; by nothing else.
+    selectors : sequence of str, optional
+        Who chooses the epoch; the oracle is added.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        One row per run, seed, selector and domain: ``run``, ``backbone``,
+        ``seed``, ``selector``, ``uses_target_labels``, ``epoch``, ``domain``,
+        ``n`` and the scores: ``precision`` and ``recall`` are at a threshold of
+        one half; ``purity_5`` and ``completeness_5`` are those if 5 % were
+        mergers. Probabilities are calibrated on the source's validation split.
+    """
+    rows = []
+    for run in finished:
+        for selector in (*selectors, ORACLE):
+            if selector in WATCHED and f"select_{selector}" not in run.history.colnames:
+                continue
+            seeing = selector == ORACLE
+            epoch = _oracle_epoch(run, labels["target"]) if seeing else choose_epoch(run.history, selector)[0]
+            about = {
+                "run": run.run, "backbone": run.backbone, "seed": run.seed, "selector": selector,
+                "uses_target_labels": seeing, "epoch": epoch,
+            }  # fmt: skip
+            for domain in ("source", "target"):
+                rows.append({**about, "domain": domain, **_scores(*probabilities(run, domain, epoch, labels))})
+    return Table(rows=rows)
+
+
+def probabilities(run, domain, epoch, labels):
+    """Truth and calibrated probability of the held-out rows of a domain after an epoch.
+
+    Parameters
+    ----------
+    run : FinishedRun
+    domain : {"source", "target"}
+    epoch : int
+        Counted from 1.
+    labels : mapping of str to array_like of int
+
+    Returns
+    -------
+    truth : `~numpy.ndarray` of int, shape (N,)
+    probs : `~numpy.ndarray` of float, shape (N,)
+    """
+    index = epoch - 1
+    validation, test = run.trace["source", "validation"], run.trace[domain, "test"]
+    calibrator = TemperatureCalibrator.fit(validation.logits[index], np.asarray(labels["source"])[validation.rows])
+    return np.asarray(labels[domain])[test.rows], calibrator.transform(test.logits[index])[:, 1]
+
+
+def summarise_runs(scores, *, selector, published=None):
+    """Mean and standard deviation over seeds, beside what was published.
+
+    Parameters
+    ----------
+    scores : `~astropy.table.Table`
+        As `score_runs` gives it.
+    selector : str
+    published : mapping of (str, str) to mapping, optional
+        (run, domain) -> published value of some scores.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        One row per backbone, run and domain: ``n_seeds``, and for each score
+        ``<score>``, ``<score>_sd`` and, where there is one, ``<score>_published``.
+    """
+    chosen = scores[scores["selector"] == selector]
+    rows = []
+    for backbone in dict.fromkeys(chosen["backbone"]):
+        for run in dict.fromkeys(chosen["run"]):
+            for domain in ("source", "target"):
+                own = chosen[(chosen["backbone"] == backbone) & (chosen["run"] == run) & (chosen["domain"] == domain)]
+                if not len(own):
+                    continue
+                row = {"backbone": backbone, "run": run, "domain": domain, "n_seeds": len(own)}
+                for name in SCORES:
+                    row[name] = float(np.mean(own[name]))
+                    row[f"{name}_sd"] = float(np.std(own[name], ddof=1)) if len(own) > 1 else np.nan
+                    row[f"{name}_published"] = (published or {}).get((run, domain), {}).get(name, np.nan)
+                rows.append(row)
+    table = Table(rows=rows)
+    table.meta["SELECTOR"] = selector
+    return table
+
+
+def format_summary(summary, scores=("auc", "average_precision", "accuracy", "f1", "brier")):
+    """A summary as lines of text, mean and spread, with the published value in brackets.
+
+    Parameters
+    ----------
+    summary : `~astropy.table.Table`
+        As `summarise_runs` gives it.
+    scores : sequence of str, optional
+
+    Returns
+    -------
+    str
+    """
+    header = ["network", "run", "domain", *scores]
+    lines = [header]
+    for row in summary:
+        cells = [row["backbone"], row["run"], row["domain"]]
+        for name in scores:
+            text = f"{row[name]:.3f}"
+            if np.isfinite(row[f"{name}_sd"]):
+                text += f"±{row[f'{name}_sd']:.3f}"
+            if np.isfinite(row[f"{name}_published"]):
+                text += f" [{row[f'{name}_published']:.2f}]"
+            cells.append(text)
+        lines.append(cells)
+    widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
+    padded = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]
+    return "\n".join("  ".join(line).rstrip() for line in padded)
+
+
+def _scores(truth, probs):
+    values = binary_scores(truth, probs)
+    purity, completeness = purity_at_prevalence(truth, probs, PREVALENCE)
+    values |= {"precision": values["purity"], "recall": values["completeness"]}
+    values |= {"purity_5": purity, "completeness_5": completeness}
+    return {"n": values["n"], **{name: values[name] for name in SCORES}}
+
+
+def _oracle_epoch(run, labels):
+    traced = run.trace["target", "test"]
+    truth = np.asarray(labels)[traced.rows]
+    areas = [roc_auc(truth, logits[:, 1] - logits[:, 0]) for logits in traced.logits]
+    return int(np.argmax(areas)) + 1
