@@ -206,3 +206,28 @@ def test_the_field_of_arp_178(model, tmp_path):
     catalogue = read_catalog(path)
     assert len(catalogue) == len(Table.read(folder / "catalog_sep.csv"))
     assert np.any(catalogue["flags"] & Flag.OFF_EDGE)
+
+
+@pytest.mark.parametrize("kind", ["arrays", "paths"])
+def test_columns_in_another_order_than_the_model_are_put_right(galaxies, model, tmp_path, kind):
+    names = ["stamp_z", "stamp_g", "stamp_r"]
+    if kind == "arrays":
+        table = Table({name: galaxies["image"][:, "grz".index(name[-1])] for name in names})
+        save_cutouts(table, tmp_path / "bands.fits")
+        source = tmp_path / "bands.fits"
+    else:
+        for row, image in enumerate(galaxies["image"]):
+            for band, plane in zip("grz", image, strict=True):
+                np.save(tmp_path / f"{row}{band}.npy", plane)
+        rows = [",".join(f"{row}{name[-1]}.npy" for name in names) for row in range(len(galaxies))]
+        source = tmp_path / "bands.csv"
+        source.write_text("\n".join([",".join(names), *rows]) + "\n")
+    done = run(source, "--image", ",".join(names), "-o", tmp_path / "m.fits", "--model", model, "--no-progress")
+    assert done.exit_code == 0, done.stderr
+    assert "Warning" not in done.stderr
+    images = galaxies.copy()
+    images.meta = {}  # a bare table has no radii of its frames
+    expected = MergerClassifier.load(model).classify(images, bands=("g", "r", "z"))
+    np.testing.assert_allclose(
+        read_catalog(tmp_path / "m.fits")["merger_prob"], expected["merger_prob"].filled(np.nan), rtol=1e-5
+    )

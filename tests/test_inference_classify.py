@@ -353,3 +353,10 @@ def test_an_interrupt_leaves_threads_and_network_as_they_were(monkeypatch):
         classify(make_table(2), classifier, bands=BANDS, n_threads=before + 1)
     assert torch.get_num_threads() == before
     assert not classifier.network.training
+
+
+def test_columns_of_bands_in_another_order_than_the_model_are_put_right():
+    table, classifier = make_table(5), make_classifier()
+    apart = Table({f"sky_{band}": table["image"][:, BANDS.index(band)] for band in "irg"})
+    catalogue = classify(apart, classifier, image=apart.colnames)
+    assert_allclose(catalogue["merger_prob"], classify(table, classifier, bands=BANDS)["merger_prob"], rtol=1e-5)

@@ -137,3 +137,53 @@ def test_cutouts_keep_their_facts_unless_told_otherwise():
     assert_allclose(again.radius, 3)
     other = read(first, bands=("z", "y", "x"), radius=5.0, pixel_scale=2 * u.arcsec)
     assert other.bands == ("z", "y", "x") and other.pixel_scale == 2 * u.arcsec and set(other.radius) == {5}
+
+
+def in_columns(names, **meta):
+    return Table({name: IMAGES[:, i] for i, name in enumerate(names)}, meta=meta)
+
+
+@pytest.mark.parametrize(
+    "names, bands",
+    [
+        (("g", "r", "i"), ("g", "r", "i")),
+        (("image_g", "image_r", "image_i"), ("g", "r", "i")),
+        (("g.flux", "z.flux", "r.flux"), ("g", "z", "r")),
+        (("flux-F814W", "flux-F160W", "flux-F356W"), ("F814W", "F160W", "F356W")),
+        (("stamp W1", "stamp W2", "stamp W3"), ("W1", "W2", "W3")),
+        (("VIS_image", "NIR_Y", "NIR_J"), ("VIS_image", "NIR_Y", "NIR_J")),
+        (("image_1", "image_2", "image_3"), None),
+        (("image1", "image2", "image3"), None),
+        (("image", "image_r", "image_i"), None),
+    ],
+)
+def test_columns_name_the_bands(names, bands):
+    assert read(in_columns(names), image=names).bands == bands
+
+
+def test_columns_count_less_than_the_caller_and_more_than_a_header():
+    table = in_columns(("f_i", "f_r", "f_g"), BANDS="g,r,i", SURVEY="sdss")
+    assert read(table, image=table.colnames).bands == ("i", "r", "g")
+    assert read(table, image=table.colnames, bands=("a", "b", "c")).bands == ("a", "b", "c")
+    numbered = in_columns(("image1", "image2", "image3"), BANDS="g,r,i")
+    assert read(numbered, image=numbered.colnames).bands == ("g", "r", "i")
+
+
+def test_columns_say_in_which_order_the_bands_of_a_survey_are():
+    table = in_columns(("f_i", "f_r", "f_g"))
+    cutouts = read(table, image=table.colnames, survey="sdss")
+    assert cutouts.bands == ("i", "r", "g")
+    assert_allclose(cutouts.psf_fwhm.to_value(u.arcsec), [1.26, 1.32, 1.44])
+    assert read(table, image=table.colnames, survey="decals").bands == ("g", "r", "z")
+    other = in_columns(("f_a", "f_b", "f_c"))
+    assert read(other, image=other.colnames, survey="sdss").bands == ("g", "r", "i")
+
+
+def test_columns_of_paths_name_the_bands(tmp_path):
+    table = Table()
+    for i, band in enumerate("irg"):
+        names = [str(tmp_path / f"{band}{row}.fits") for row in range(4)]
+        for name in names:
+            fits.writeto(name, IMAGES[0, i], fits.Header({"FILTER": "g", "BANDS": "u"}))
+        table[f"path_{band}"] = names
+    assert read(table, image=table.colnames).bands == ("i", "r", "g")

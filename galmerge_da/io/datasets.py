@@ -12,7 +12,7 @@ from astropy.table import Column, Table
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.io.catalogs import read_fits_table, write_fits_table
-from galmerge_da.io.facts import column_of
+from galmerge_da.io.facts import bands_of_columns, column_of
 from galmerge_da.io.files import image_hdu, quiet, sniff, split_extension
 from galmerge_da.io.pictures import untensor
 from galmerge_da.io.pixels import is_path
@@ -39,6 +39,8 @@ class Held:
         What relative paths start from.
     full : `~astropy.table.Table` or None
         The whole table, where there is one.
+    bands : tuple of str or None
+        What the names of the columns say, where there is one a band.
     """
 
     columns: list
@@ -46,6 +48,7 @@ class Held:
     meta: dict = field(default_factory=dict)
     folder: Path | None = None
     full: Table | None = None
+    bands: tuple | None = None
 
 
 def hold(source, image="image", masks=()):
@@ -117,7 +120,8 @@ def _hold_table(table, image, masks, folder=None):
     pixels = {*names, *([masks] if isinstance(masks, str) else masks)}
     others = [name for name in table.colnames if name not in pixels or _has_paths(table[name])]
     rest = table[others] if others else numbered(len(table))
-    return Held(columns, rest, dict(table.meta), folder, table)
+    bands = bands_of_columns(names) if len(names) > 1 else None
+    return Held(columns, rest, dict(table.meta), folder, table, bands)
 
 
 def _empty(column):

@@ -3,6 +3,7 @@
 The caller's word comes first, then a column or the header, then the survey.
 """
 
+import re
 import warnings
 from dataclasses import dataclass
 
@@ -15,7 +16,17 @@ from galmerge_da.options import suggest
 from galmerge_da.plugins import get_survey
 from galmerge_da.specs import SurveySpec
 
-__all__ = ["Facts", "angle", "column_of", "gather_facts", "parse_bands", "radii", "stated", "survey_of"]
+__all__ = [
+    "Facts",
+    "angle",
+    "bands_of_columns",
+    "column_of",
+    "gather_facts",
+    "parse_bands",
+    "radii",
+    "stated",
+    "survey_of",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +63,28 @@ def parse_bands(value, n_bands):
     if len(names) == 1 and n_bands > 1:
         names = tuple(names[0])
     return names if len(names) == n_bands and len(set(names)) == n_bands else None
+
+
+def bands_of_columns(names):
+    """Names of bands from the names of one column a band.
+
+    Parameters
+    ----------
+    names : sequence of str
+        As ``("image_g", "image_r")``; separators are ``_``, ``-``, ``.`` and space.
+
+    Returns
+    -------
+    tuple of str, or None
+        The words that not all of the columns share, ``("g", "r")``; None where
+        they do not tell every column from the others, or only count them.
+    """
+    words = [[word for word in re.split(r"[_\-.\s]+", name) if word] for name in names]
+    shared = set.intersection(*map(set, words))
+    bands = tuple("_".join(word for word in each if word not in shared) for each in words)
+    stems = {band.rstrip("0123456789") for band in bands}
+    counted = len(stems) == 1 and len(*stems) != 1  # image1, image2; but W1, W2 and F062, F087 are bands
+    return None if counted or not all(bands) or len(set(bands)) < len(bands) else bands
 
 
 def check_bands(bands):
@@ -145,7 +178,7 @@ def _psf_fwhm(value, table, n_rows, n_bands):
     return values
 
 
-def gather_facts(pixels, table, meta, *, bands, survey, pixel_scale, psf_fwhm):
+def gather_facts(pixels, table, meta, *, bands, columns=None, survey, pixel_scale, psf_fwhm):
     """Settle what is known about the images.
 
     Parameters
@@ -157,6 +190,8 @@ def gather_facts(pixels, table, meta, *, bands, survey, pixel_scale, psf_fwhm):
     meta : mapping
         Header of the data set; that of the images is ``pixels.facts``.
     bands : tuple of str or None
+    columns : tuple of str or None
+        Bands as the columns are called, where there is one column a band.
     survey : SurveySpec or None
     pixel_scale, psf_fwhm : `~astropy.units.Quantity`, str or None
         As the caller gave them.
@@ -176,7 +211,7 @@ def gather_facts(pixels, table, meta, *, bands, survey, pixel_scale, psf_fwhm):
     said = {key: stated(meta, key) for key in ("SURVEY", "BANDS", "RADPIX", "STRETCH", "PIXSCALE")}
     said = {key: stated(pixels.facts, key) if value is None else value for key, value in said.items()}
     spec = survey or _survey_of_header(said["SURVEY"], n_bands)
-    names = bands or _bands(parse_bands(said["BANDS"], n_bands), survey, spec)
+    names = bands or _bands(columns, parse_bands(said["BANDS"], n_bands), survey, spec)
     if names is not None and len(names) != n_bands and n_rows:
         origin = "bands" if bands else f"survey {spec.name!r}"
         raise InputError(f"{origin} names {len(names)} band(s) ({', '.join(names)}), but the images have {n_bands}")
@@ -200,11 +235,15 @@ def gather_facts(pixels, table, meta, *, bands, survey, pixel_scale, psf_fwhm):
     return Facts(names, spec and spec.name, scale, fwhm, radii_per_pixel, stretched)
 
 
-def _bands(header, survey, spec):
-    """Bands where the caller names none: the caller's survey, in the header's order; the header; its survey."""
+def _bands(columns, header, survey, spec):
+    """Bands where the caller names none: the columns' names, the header (it may lie), the survey.
+
+    A survey of the caller decides which bands there are; the others then only say in which order.
+    """
     if survey is None:
-        return header or (spec and spec.bands)
-    return header if header is not None and set(header) == set(survey.bands) else survey.bands
+        return columns or header or (spec and spec.bands)
+    orders = [names for names in (columns, header) if names is not None and set(names) == set(survey.bands)]
+    return orders[0] if orders else survey.bands
 
 
 def _fwhm_of(spec, names):

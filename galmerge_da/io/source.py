@@ -193,7 +193,8 @@ def open_cutouts(
     image : str or list of str, optional
         Column of the images, or one column a band.
     bands : tuple of str, or str, optional
-        Names of the bands in order, or ``"g,r,i"``. They win over anything a header says.
+        Names of the bands in order, or ``"g,r,i"``. They win over the names of the
+        columns, where there is one a band (``image_g``), and these over a header.
     axes : {"CHW", "HWC"}, optional
         Order of the axes of an image with bands.
     survey : str or `~galmerge_da.specs.SurveySpec`, optional
@@ -239,8 +240,9 @@ def open_cutouts(
         held = hold(source, image, mask if _are_names(mask) else ())
         pixels = _make_pixels(held, axes, mask, names and len(names))
     facts = gather_facts(
-        pixels, held.table, held.meta, bands=bands, survey=survey, pixel_scale=pixel_scale, psf_fwhm=psf_fwhm
-    )
+        pixels, held.table, held.meta, bands=bands, columns=held.bands, survey=survey, pixel_scale=pixel_scale,
+        psf_fwhm=psf_fwhm,
+    )  # fmt: skip
     if isinstance(source, Cutouts):
         facts = _inherit(source, facts)
         radius = source.radius if radius is None else radius
