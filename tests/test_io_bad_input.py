@@ -274,3 +274,12 @@ def test_bands_named_by_the_caller_must_fit_all_files(tmp_path):
     fits.writeto(tmp_path / "a.fits", GOOD[0])
     with pytest.raises(InputError, match="3 band.*2 are named"):
         open_cutouts([str(tmp_path / "a.fits")], bands=("g", "r"))
+
+
+def test_text_in_a_block_of_objects_is_flagged():
+    block = GOOD.astype(object)
+    block[1, 0, 3, 3] = "none"
+    with pytest.warns(InputWarning, match="1 of 4 images"):
+        cutouts = open_cutouts(Table({"image": block})).read()
+    assert cutouts.flags.tolist() == [0, Flag.UNREADABLE, 0, 0]
+    assert np.array_equal(cutouts.data[[0, 2, 3]], GOOD[[0, 2, 3]])

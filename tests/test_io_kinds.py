@@ -117,6 +117,8 @@ KINDS = {
     "list of tensors": lambda f, p: (list(tensor(p)), {}),
     "list of NDData": lambda f, p: ([NDData(image) for image in p], {}),
     "object column of arrays": lambda f, p: (table(objects(p)), {}),
+    "block of numbers as objects": lambda f, p: (table(p.astype(object)), {}),
+    "array of objects": lambda f, p: (p.astype(object), {}),
     "column of NDData": lambda f, p: (table(objects([NDData(image, unit=u.nJy) for image in p])), {}),
     "column of CCDData": lambda f, p: (table(objects([CCDData(image, unit=u.nJy) for image in p])), {}),
     "columns of Cutout2D": lambda f, p: (

@@ -77,6 +77,11 @@ def check_axes(axes):
 def to_float32(values):
     """Pixels as a contiguous, native-endian float32 array; InputError if they are not real numbers."""
     values = np.asarray(values)
+    if values.dtype.kind == "O":  # numbers all the same, as pandas and columns of mixed origin keep them
+        try:
+            values = values.astype(np.float64)
+        except (TypeError, ValueError, OverflowError):
+            raise InputError("pixels must be real numbers, got objects that are not") from None
     if values.dtype.kind not in "fiub":
         raise InputError(f"pixels must be real numbers, got dtype {values.dtype}")
     with np.errstate(over="ignore", invalid="ignore"):
