@@ -15,7 +15,8 @@ from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.flags import Flag
 from galmerge_da.io.facts import check_bands, parse_bands, stated
 from galmerge_da.io.files import celestial_wcs, header_unit, quiet, read_picture
-from galmerge_da.io.pictures import Picture, as_picture, merge, numbers
+from galmerge_da.io.pictures import Picture, as_picture, merge
+from galmerge_da.io.positions import positions
 from galmerge_da.io.source import FLAGS_DESCRIPTION
 
 __all__ = ["Mosaic", "extract_cutouts", "open_mosaic"]
@@ -142,50 +143,6 @@ def _check_grid(pictures):
             )
 
 
-def positions(catalog, wcs):
-    """Where the objects of a catalogue are.
-
-    Parameters
-    ----------
-    catalog : `~astropy.table.Table`
-        With ``ra`` and ``dec`` (degrees where there is no unit), used if there
-        is a WCS, or ``x`` and ``y``, pixels from 0; the case does not matter.
-    wcs : `~astropy.wcs.WCS` or None
-
-    Returns
-    -------
-    x, y : `~numpy.ndarray` of float64, shape (N,)
-        NaN where unknown.
-
-    Raises
-    ------
-    InputError
-        If the columns are missing or have other units.
-    """
-    names = {name.lower(): name for name in reversed(catalog.colnames)}
-    if wcs is not None and {"ra", "dec"} <= set(names):
-        ra, dec = (_numbers(catalog[names[key]], key, u.deg) for key in ("ra", "dec"))
-        x, y = np.full(len(catalog), np.nan), np.full(len(catalog), np.nan)
-        good = np.isfinite(ra) & np.isfinite(dec)
-        if good.any():
-            x[good], y[good] = wcs.world_to_pixel_values(ra[good], dec[good])
-        return x, y
-    if {"x", "y"} <= set(names):
-        return tuple(_numbers(catalog[names[key]], key, u.pix) for key in ("x", "y"))
-    if {"ra", "dec"} <= set(names):
-        raise InputError("the catalogue has ra and dec, but the images have no WCS; give x and y, or (array, WCS)")
-    raise InputError(f"the catalogue needs columns x and y, or ra and dec; it has {', '.join(catalog.colnames)}")
-
-
-def _numbers(column, name, unit):
-    own = getattr(column, "unit", None)
-    try:
-        factor = 1.0 if own is None else u.Unit(own).to(unit)
-        return numbers(column) * factor
-    except (TypeError, ValueError):
-        raise InputError(f"column {name!r} must be numbers in {unit}, got {column.dtype} in {own}") from None
-
-
 def frame_size(size, pixel_scale):
     """Height and width of a frame in pixels; InputError if ``size`` is no size."""
     unit = getattr(size, "unit", None)
@@ -209,9 +166,14 @@ def extract_cutouts(catalog, images, size, *, bands=None):
     Parameters
     ----------
     catalog : `~astropy.table.Table`
-        One row an object, with ``ra`` and ``dec`` (degrees where there is no
-        unit) or ``x`` and ``y`` (pixels; the centre of the first pixel is 0).
-        Where the images have a WCS, ``ra`` and ``dec`` are preferred.
+        One row an object, with a column of `~astropy.coordinates.SkyCoord`, of
+        any name, or with two columns, in upper or lower case: on the sky
+        ``ra``, ``dec`` or ``RAJ2000``, ``DEJ2000`` or ``_RAJ2000``,
+        ``_DEJ2000`` or ``ALPHA_J2000``, ``DELTA_J2000`` (degrees where there is
+        no unit); in pixels ``x``, ``y`` or ``xcentroid``, ``ycentroid`` or
+        ``x_centroid``, ``y_centroid`` (the centre of the first pixel is 0) or
+        ``X_IMAGE``, ``Y_IMAGE`` (it is 1). Where the images have a WCS,
+        positions on the sky are preferred.
     images : object
         A FITS cube or image (path, HDU, NDData, or ``(array, WCS)``), or one
         image a band on one pixel grid, in a list or a mapping of band to image.
