@@ -225,10 +225,10 @@ def test_columns_of_the_same_name_make_room():
 def test_flags_of_an_earlier_catalogue_are_only_added_to():
     table = make_table(3)
     table["flags"] = classify(table, make_classifier(), bands=BANDS)["flags"]
-    table["flags"][1] |= Flag.OFF_EDGE
+    table["flags"][1] |= Flag.MASKED
     catalogue = classify(table, make_classifier(), bands=BANDS)
     assert "flags_in" not in catalogue.colnames
-    assert list(catalogue["flags"] & Flag.OFF_EDGE) == [0, Flag.OFF_EDGE, 0]
+    assert list(catalogue["flags"] & Flag.MASKED) == [0, Flag.MASKED, 0]
 
 
 def test_more_classes_give_a_column_each():

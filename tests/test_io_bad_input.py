@@ -213,8 +213,8 @@ def test_bytes_in_three_bands_ask_what_they_are():
 
 def test_flags_of_an_earlier_run_do_not_condemn_an_image_that_is_there_now():
     table = TABLE.copy()
-    table["flags"] = Column([0, 1 | 2 | 64, 1 | 4, 8], description=FLAGS_DESCRIPTION)
-    assert open_cutouts(table).read().flags.tolist() == [0, 64, 0, 8]
+    table["flags"] = Column([0, 1 | 2 | 32, 1 | 4, 8 | 64 | 256], description=FLAGS_DESCRIPTION)
+    assert open_cutouts(table).read().flags.tolist() == [0, 32, 0, 256]
 
 
 def test_masked_paths_and_entries_are_flagged(tmp_path):

@@ -363,11 +363,11 @@ def test_large_images_pass():
 
 
 def test_flags_of_our_own_are_taken_up_and_others_are_left(pixels):
-    ours = table(pixels, flags=np.full(N, 64, np.int32))
+    ours = table(pixels, flags=np.full(N, 32, np.int32))
     ours["flags"].info.description = "quality flags, see galmerge_da.decode_flags"
     opened = open_cutouts(ours)
     assert opened.table.colnames == ["id"]
-    assert set(opened.read().flags) == {Flag.OFF_EDGE}
+    assert set(opened.read().flags) == {Flag.MASKED}
     theirs = open_cutouts(table(pixels, flags=np.full(N, 2)))
     assert theirs.table.colnames == ["id", "flags"] and not theirs.read().flags.any()
 

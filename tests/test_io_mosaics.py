@@ -48,7 +48,7 @@ def test_rows_off_the_edge_are_flagged_and_kept():
     assert result["flags"].tolist() == [0, 0, 0, Flag.OFF_EDGE, Flag.OFF_EDGE, *[Flag.OFF_EDGE | Flag.BLANK] * 2]
     assert result["flags"].dtype == np.int32 and result["image"].dtype == np.float32
     cutouts = open_cutouts(result).read()
-    assert cutouts.flags.tolist() == [flags | Flag.TOO_SMALL for flags in result["flags"]]
+    assert set(cutouts.flags) == {Flag.TOO_SMALL}  # what a frame lacks is found anew
     assert "flags" not in cutouts.table.colnames
 
 
@@ -58,7 +58,7 @@ def test_the_result_is_a_data_set(tmp_path):
     cutouts = open_cutouts(tmp_path / "a.fits").read()
     assert cutouts.bands == ("i", "r", "g") and cutouts.unit == u.nJy
     assert_allclose(cutouts.pixel_scale.to_value(u.arcsec), 0.5)
-    assert cutouts.flags.tolist() == result["flags"].tolist()
+    assert not cutouts.flags.any()
     assert np.array_equal(cutouts.data, result["image"], equal_nan=True)
 
 

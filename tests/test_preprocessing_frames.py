@@ -328,3 +328,32 @@ def test_measured_radii_of_sdss_pictures_are_near_the_catalogue():
     assert not np.any(frames.flags & (FATAL | Flag.RADIUS_UNKNOWN))
     assert 0.94 < np.median(ratio) < 1.08
     assert np.mean(np.abs(ratio / np.median(ratio) - 1) < 0.2) > 0.8
+
+
+def beside_an_edge(margin, size=151, radius=6):
+    """A galaxy whose cutout reaches ``margin`` pixels over the left edge of its mosaic."""
+    image = galaxy(size=size, radius=radius)
+    image[:, :, :margin] = np.nan
+    return image
+
+
+def test_a_blank_margin_outside_the_frame_is_not_flagged():
+    radius = np.array([15.0, 15])  # frames of 7.2 radii: 108 pixels in the middle of 151
+    frames = preprocess(cutouts([beside_an_edge(15), beside_an_edge(45)], radius=radius), PreprocessingRecipe())
+    assert frames.flags.tolist() == [0, Flag.OFF_EDGE]
+    whole = preprocess(cutouts([galaxy(size=151)], radius=radius[:1]), PreprocessingRecipe())
+    np.testing.assert_allclose(frames.data[0], whole.data[0], atol=0.05)
+
+
+def test_bad_pixels_beside_a_blank_margin_are_flagged():
+    image = beside_an_edge(15)
+    image[1, 75, 90] = np.inf
+    frames = preprocess(cutouts([image], radius=np.array([15.0])), PreprocessingRecipe())
+    assert frames.flags.tolist() == [Flag.NONFINITE]
+
+
+def test_a_galaxy_that_the_edge_cuts_is_flagged_however_its_radius_is_known():
+    image = beside_an_edge(70)  # six pixels short of its nucleus
+    for known in ({}, {"radius": np.array([15.0])}):
+        frames = preprocess(cutouts([image], **known), PreprocessingRecipe())
+        assert has(frames, 0, Flag.OFF_EDGE) and not has(frames, 0, Flag.NONFINITE)

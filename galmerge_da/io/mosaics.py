@@ -191,8 +191,10 @@ def extract_cutouts(catalog, images, size, *, bands=None):
     `~astropy.table.Table`
         The columns of the catalogue, ``image`` ``(C, ny, nx)`` float32 and
         ``flags`` int32. The object is on pixel ``size // 2`` (odd sizes). Pixels
-        beyond the edge are NaN and the row has ``OFF_EDGE``; a frame without any
-        pixel has ``BLANK`` too. Meta has ``BANDS`` and ``PIXSCALE`` (arcsec).
+        beyond the edge are NaN and the row has ``OFF_EDGE``; a cutout without any
+        pixel has ``BLANK`` too. These two say something about the whole cutout:
+        `galmerge_da.classify` finds them anew for the frame that it scales to
+        the galaxy. Meta has ``BANDS`` and ``PIXSCALE`` (arcsec).
 
     Raises
     ------

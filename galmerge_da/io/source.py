@@ -19,8 +19,8 @@ __all__ = ["FLAGS_DESCRIPTION", "CutoutSource", "open_cutouts"]
 #: Description of a column of our flags; a column that has it is taken up again.
 FLAGS_DESCRIPTION = "quality flags, see galmerge_da.decode_flags"
 
-#: Flags of an earlier run that say nothing about a file that is there, whole, by now.
-_FOUND_ANEW = Flag.NOT_CLASSIFIED | Flag.UNREADABLE | Flag.BAD_SHAPE
+#: Flags of an earlier run, or of a cutout as a whole, that whoever uses the pixels finds out anew.
+_FOUND_ANEW = Flag.NOT_CLASSIFIED | Flag.UNREADABLE | Flag.BAD_SHAPE | Flag.BLANK | Flag.OFF_EDGE
 
 #: Upper limit of the pixels in one chunk (512 MiB of float32).
 MOST_PIXELS = 2**27

@@ -9,7 +9,13 @@ from galmerge_da.exceptions import InputError
 from galmerge_da.flags import FATAL, Flag
 from galmerge_da.photometry import edge_background
 from galmerge_da.preprocessing.bands import match_bands
-from galmerge_da.preprocessing.pixels import background_level, fill_bad_pixels, linearise, missing_border
+from galmerge_da.preprocessing.pixels import (
+    background_level,
+    fill_bad_pixels,
+    linearise,
+    missing_border,
+    usable_box,
+)
 from galmerge_da.preprocessing.radii import given_radii, measure_radii
 from galmerge_da.resampling import covered, resample
 
@@ -184,7 +190,8 @@ def _bad_pixels(cutouts, rows, order, raw, flags):
     for i, row in enumerate(rows):
         if not finite[i]:
             bad[i] = ~(np.abs(raw[i]) < _HUGE)
-            flags[i] |= Flag.NONFINITE
+            inside = (slice(None), *usable_box(~bad[i].all(axis=0)))  # a blank margin has OFF_EDGE instead
+            flags[i] |= Flag.NONFINITE if bad[i][inside].any() else 0
         masked = np.zeros((), bool)
         if cutouts.mask is not None:
             masked = masked | np.asarray(cutouts.mask[row], bool)[order]

@@ -5,7 +5,7 @@ from scipy import ndimage
 
 from galmerge_da.photometry import edge_background
 
-__all__ = ["background_level", "fill_bad_pixels", "linearise", "missing_border"]
+__all__ = ["background_level", "fill_bad_pixels", "linearise", "missing_border", "usable_box"]
 
 #: Softening of the asinh stretch of SDSS and Legacy Survey colour pictures.
 _SOFTENING = 2.5
@@ -93,7 +93,7 @@ def background_level(image, bad):
         Median along the edge of the smallest box with all usable pixels, zero
         for a band without any.
     """
-    box = _box(~bad.all(axis=0))
+    box = usable_box(~bad.all(axis=0))
     return np.nan_to_num(edge_background(image[(slice(None), *box)][None], bad[(slice(None), *box)][None])[0][0])
 
 
@@ -122,21 +122,32 @@ def fill_bad_pixels(image, bad, level):
         band[todo] = sky
 
 
+def usable_box(usable):
+    """The part of an image that its blank margins leave.
+
+    Parameters
+    ----------
+    usable : `~numpy.ndarray` of bool, shape (H, W)
+
+    Returns
+    -------
+    tuple of slice
+        Rows and columns of the smallest box with all usable pixels; the whole
+        image if there is none.
+    """
+    return tuple(
+        slice(int(lines[0]), int(lines[-1]) + 1) if lines.size else slice(0, n)
+        for n, lines in zip(usable.shape, (np.flatnonzero(usable.any(axis=axis)) for axis in (1, 0)), strict=True)
+    )
+
+
 def _has_margin(missing):
     return any(line.all() for line in (missing[0], missing[-1], missing[:, 0], missing[:, -1]))
 
 
 def _stands_above_zero(image, zero):
-    box = _box(~zero)
+    box = usable_box(~zero)
     window = image[(slice(None), *box)]
     level, sigma = edge_background(window[None], np.broadcast_to(zero[box], window.shape)[None])
     with np.errstate(invalid="ignore"):
         return bool(np.any((level > 0) & (level > _PADDING_SIGMA * sigma)))
-
-
-def _box(usable):
-    """Slices of the smallest box with all usable pixels."""
-    return tuple(
-        slice(int(lines[0]), int(lines[-1]) + 1) if lines.size else slice(0, n)
-        for n, lines in zip(usable.shape, (np.flatnonzero(usable.any(axis=axis)) for axis in (1, 0)), strict=True)
-    )
