@@ -15,8 +15,10 @@ _HOME = {
     "decode_flags": "galmerge_da.flags",
     "extract_cutouts": "galmerge_da.io",
     "find_sources": "galmerge_da.io",
+    "read_catalog": "galmerge_da.io",
     "simulate": "galmerge_da.simulation",
     "train": "galmerge_da.training",
+    "write_catalog": "galmerge_da.io",
 }
 
 __all__ = ["__version__", *_HOME]
