@@ -1,5 +1,7 @@
 """`simulate`: reproducible, honest tables in every survey's look."""
 
+from importlib.metadata import version
+
 import astropy.units as u
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from scipy.stats import rankdata
 
 from galmerge_da.exceptions import InputError, PluginError
+from galmerge_da.io import open_cutouts, save_cutouts
 from galmerge_da.plugins import SurveySpec, get_survey, list_plugins
 from galmerge_da.simulation import STAGES, simulate
 from galmerge_da.simulation.observe import sky_noise
@@ -152,3 +155,11 @@ def test_no_single_number_gives_the_label_away(survey):
 
 def test_the_table_is_plain():
     assert type(simulate(2, "sdss", seed=1)) is Table
+
+
+def test_the_header_says_how_to_make_the_galaxies_again(tmp_path):
+    table = simulate(4, "sdss-jpeg", seed=17, n_jobs=1)
+    save_cutouts(table, tmp_path / "a.fits")
+    for meta in (table.meta, open_cutouts(tmp_path / "a.fits").table.meta):
+        assert meta["SEED"] == 17
+        assert f"galmerge_da {version('galmerge_da')}, numpy {np.__version__}, scipy" in meta["SIMVERS"]

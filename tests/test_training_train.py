@@ -7,7 +7,10 @@ from astropy.table import Table
 
 from galmerge_da.exceptions import ConfigError, GalmergeWarning, InputError, InputWarning, PluginError, TrainingError
 from galmerge_da.inference import MergerClassifier
+from galmerge_da.io import save_cutouts
+from galmerge_da.simulation import simulate
 from galmerge_da.training import api, assign_splits, read_recipe, train
+from galmerge_da.training.data import load_domain
 from galmerge_da.training.loop import TrainingRun
 
 SIZE = 16
@@ -354,3 +357,21 @@ def test_a_learning_rate_that_breaks_the_network_is_an_error():
 def test_a_recipe_object_is_a_recipe():
     first = train(make_table(), recipe=read_recipe(recipe(1)))
     assert same(weights(first), weights(train(make_table(), recipe=recipe(1))))
+
+
+def test_an_output_called_like_a_model_file_is_refused_before_any_work(tmp_path):
+    path = tmp_path / "model.safetensors"
+    with pytest.raises(ConfigError, match=r"must be a folder .* result.classifier.save\(path\)"):
+        train(None, output=path)
+    assert not path.exists()
+
+
+def test_the_provenance_says_with_which_seed_galaxies_were_simulated(tmp_path):
+    galaxies = simulate(36, "sdss-jpeg", seed=21, n_jobs=1)
+    save_cutouts(galaxies, tmp_path / "a.fits")
+    settings = read_recipe({})
+    for data in (galaxies, tmp_path / "a.fits"):
+        domain = load_domain(data, "target", settings, settings.preprocessing)
+        assert domain.description == "sdss-jpeg (36 galaxies, simulated with seed 21)"
+    del galaxies.meta["SIMVERS"]  # some other table with a SEED
+    assert load_domain(galaxies, "target", settings, settings.preprocessing).description == "sdss-jpeg (36 galaxies)"

@@ -1,6 +1,7 @@
 """`simulate`: labelled galaxies as a table, in any survey's look."""
 
 import os
+from importlib.metadata import version
 
 import astropy.units as u
 import numpy as np
@@ -97,7 +98,8 @@ def simulate(n, survey="deepmerge-z2", *, seed=0, classes=CLASSES, n_jobs=None, 
         ``petrosian_radius`` (arcsec), ``pixel_scale`` (arcsec), ``magnitude``.
         The meta has ``SURVEY``, ``BANDS``, ``RADPIX`` (Petrosian radii per
         pixel), ``STRETCH``, ``ZEROPNT`` (AB magnitude of one unit of flux in
-        each band), ``FLUXUNIT`` (that unit, as text), ``SEED`` and ``CLASSES``.
+        each band), ``FLUXUNIT`` (that unit, as text), ``SEED``, ``CLASSES`` and
+        ``SIMVERS`` (versions of what the galaxies depend on).
 
     Raises
     ------
@@ -190,5 +192,6 @@ def _table(rows, survey, seed, classes):
         "FLUXUNIT": "8-bit picture" if survey.stretched else _flux_units(survey),
         "SEED": seed,
         "CLASSES": ",".join(classes),
+        "SIMVERS": ", ".join(f"{name} {version(name)}" for name in ("galmerge_da", "numpy", "scipy")),
     }
     return table

@@ -145,8 +145,8 @@ def train(
     ------
     ConfigError
         If the recipe or a keyword is wrong, losses are named without a target,
-        a selector that looks at the target is, or ``init`` has other weights
-        than the network needs.
+        a selector that looks at the target is, ``init`` has other weights than
+        the network needs, or ``output`` is called like a model file.
     InputError
         If the data cannot be read, or a row of the source has no label.
     PluginError
@@ -163,6 +163,11 @@ def train(
         If the classifier puts the whole target into one class, the selector
         could choose no epoch, or it is one of the losses.
     """
+    if output is not None and Path(output).suffix.lower() == ".safetensors":
+        raise ConfigError(
+            f"output={str(output)!r} must be a folder for all files of a run; to save the classifier alone, "
+            "leave output out and call result.classifier.save(path)"
+        )
     recipe = read_recipe(recipe, adapt=adapt, backbone=backbone, seed=seed)
     if recipe.adapt and target is None:
         raise ConfigError(f"{', '.join(recipe.adapt)}: losses that adapt need a target")

@@ -27,7 +27,7 @@ class Domain:
     name : str
         ``"source"`` or ``"target"``.
     description : str
-        Survey or file, and number of galaxies.
+        Survey or file, number of galaxies, and the seed where they are simulated.
     preprocessing : `~galmerge_da.preprocessing.PreprocessingRecipe`
         How its frames were made, with the names of the bands.
     images : `~torch.Tensor` of float32, shape (N, C, S, S)
@@ -105,11 +105,15 @@ def load_domain(data, name, recipe, preprocessing, *, reading=None, order=None):
     split = assign_splits(groups, recipe.training.fractions, seed=recipe.training.seed)
     split[unusable] = "unusable"
     where = cutouts.survey or (Path(data).name if isinstance(data, str | Path) else "unnamed")
-    domain = Domain(
-        name, f"{where} ({len(table)} galaxies)", preprocessing, torch.from_numpy(images), labels, ids, groups, split
-    )
+    description = f"{where} ({len(table)} galaxies{_simulated(table.meta)})"
+    domain = Domain(name, description, preprocessing, torch.from_numpy(images), labels, ids, groups, split)
     _check_splits(domain, recipe.data.classes)
     return domain
+
+
+def _simulated(meta):
+    """With which seed, where `galmerge_da.simulate` made the galaxies."""
+    return f", simulated with seed {meta['SEED']}" if {"SEED", "SIMVERS"} <= set(meta) else ""
 
 
 def splits_table(domains):
