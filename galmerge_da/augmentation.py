@@ -65,7 +65,8 @@ def augment(images, options, generator):
         Linear frames on any device; not modified.
     options : Augmentation
     generator : `~torch.Generator`
-        On the CPU: the draws are the same whatever the device.
+        On the CPU: what is drawn per image is the same whatever the device; noise
+        is drawn on the device.
 
     Returns
     -------
@@ -77,7 +78,7 @@ def augment(images, options, generator):
         return (low + (high - low) * torch.rand(n, generator=generator)).to(images.device)
 
     if options.dihedral:
-        images = _turn(images, torch.randint(8, (n,), generator=generator).to(images.device))
+        images = _turn(images, torch.randint(8, (n,), generator=generator))
     if options.zoom or options.blur:
         scale = uniform(1 - options.zoom, 1 + options.zoom)
         matrices = _resampling_matrices(scale, uniform(0, options.blur), images.shape[-1])[:, None]
@@ -87,15 +88,17 @@ def augment(images, options, generator):
         images = images * torch.exp(options.gain * draws)
     if options.noise:
         sigma = uniform(0, options.noise)[:, None, None, None] * images.amax(dim=(2, 3), keepdim=True).clamp(min=0)
-        images = images + sigma * torch.randn(images.shape, generator=generator).to(images.device)
+        seed = int(torch.randint(2**62, (), generator=generator))
+        own = torch.Generator(images.device).manual_seed(seed)
+        images = images + sigma * torch.randn(images.shape, generator=own, device=images.device)
     return images
 
 
 def _turn(images, which):
-    """Each image in one of the eight orientations of a square."""
+    """Each image in one of the eight orientations of a square; ``which`` is on the CPU, so that no device waits."""
     turned = torch.empty_like(images)
     for k in range(8):
-        rows = torch.nonzero(which == k).squeeze(1)
+        rows = torch.nonzero(which == k).squeeze(1).to(images.device)
         if len(rows):
             part = torch.rot90(images[rows], k % 4, dims=(2, 3))
             turned[rows] = part.flip(3) if k >= 4 else part

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from galmerge_da.exceptions import ConfigError, InputError
 
@@ -21,6 +22,12 @@ _BRIGHTEST = 0.01
 #: Rotating by 180 degrees about a centre that is d/2 away from the frame's equals
 #: flipping both axes and rolling by d. These are the d that are tried after (0, 0).
 _ROLLS = ((0, -1), (0, 1), (-1, 0), (1, 0), (-1, -1), (-1, 1), (1, -1), (1, 1))
+
+#: Width in pixels of the Gaussian of the unsharp mask.
+_UNSHARP = 2.0
+
+#: How much smaller than the bands' the softening of the faint channel is.
+_FAINTER = 10.0
 
 #: Images that are prepared at once while fitting.
 _CHUNK = 64
@@ -45,6 +52,13 @@ class EntranceConfig:
         of the stretched band mean and its rotation by 180 degrees. Of the nine
         centres of rotation that are 0 or half a pixel off the frame's along each
         axis, each frame takes the one that makes the difference smallest.
+    unsharp : bool, optional
+        Whether it sees the stretched band mean less itself smoothed by a Gaussian
+        of 2 pixels: nuclei, bridges, shells, dust lanes.
+    faint : bool, optional
+        Whether it sees the band mean with a softening 10 times smaller: tails.
+    colour : bool, optional
+        Whether it sees the bands, or only their mean in place of them.
 
     Raises
     ------
@@ -56,6 +70,9 @@ class EntranceConfig:
     softening: float = 0.05
     flux_scale: str = "peak"
     rotation_residual: bool = False
+    unsharp: bool = False
+    faint: bool = False
+    colour: bool = True
 
     def __post_init__(self):
         for name, known in (("stretch", ("asinh", "none")), ("flux_scale", ("peak", "none"))):
@@ -64,8 +81,9 @@ class EntranceConfig:
         number = isinstance(self.softening, int | float) and not isinstance(self.softening, bool)
         if not number or not 0 < self.softening < float("inf"):
             raise ConfigError(f"entrance: softening must be a positive number, got {self.softening!r}")
-        if not isinstance(self.rotation_residual, bool):
-            raise ConfigError(f"entrance: rotation_residual must be true or false, got {self.rotation_residual!r}")
+        for name in ("rotation_residual", "unsharp", "faint", "colour"):
+            if not isinstance(getattr(self, name), bool):
+                raise ConfigError(f"entrance: {name} must be true or false, got {getattr(self, name)!r}")
 
 
 class Entrance(nn.Module):
@@ -89,7 +107,7 @@ class Entrance(nn.Module):
         super().__init__()
         self.config = config
         self.in_channels = in_channels
-        self.out_channels = in_channels + config.rotation_residual
+        self.out_channels = (in_channels if config.colour else 1) + config.rotation_residual + config.unsharp + config.faint
         self.register_buffer("mean", torch.zeros(self.out_channels))
         self.register_buffer("std", torch.ones(self.out_channels))
 
@@ -158,11 +176,21 @@ class Entrance(nn.Module):
         images = images.to(self.mean.dtype)
         if self.config.flux_scale == "peak":
             images = images / _peak(images)[:, None, None, None]
-        if self.config.stretch == "asinh":
-            images = _asinh(images / self.config.softening) / float(np.arcsinh(1 / self.config.softening))
+        stretched = self._stretch(images, self.config.softening)
+        mean = stretched.mean(1, keepdim=True)
+        channels = [stretched if self.config.colour else mean]
         if self.config.rotation_residual:
-            images = torch.cat([images, _rotation_residual(images.mean(1))[:, None]], dim=1)
-        return images
+            channels.append(_rotation_residual(mean[:, 0])[:, None])
+        if self.config.unsharp:
+            channels.append(mean - _smooth(mean))
+        if self.config.faint:
+            channels.append(self._stretch(images.mean(1, keepdim=True), self.config.softening / _FAINTER))
+        return torch.cat(channels, dim=1)
+
+    def _stretch(self, images, softening):
+        if self.config.stretch == "none":
+            return images
+        return _asinh(images / softening) / float(np.arcsinh(1 / softening))
 
 
 def _peak(images):
@@ -191,3 +219,12 @@ def _rotation_residual(images):
         best = torch.where(total < least, difference, best)
         least = torch.minimum(total, least)
     return best
+
+
+def _smooth(images):
+    """Frames (N, 1, H, W) smoothed by a Gaussian; beyond the edge their outermost pixels continue."""
+    reach = int(3 * _UNSHARP)
+    offsets = torch.arange(-reach, reach + 1, dtype=images.dtype, device=images.device)
+    kernel = torch.softmax(-(offsets**2) / (2 * _UNSHARP**2), 0)
+    padded = functional.pad(images, (reach,) * 4, mode="replicate")
+    return functional.conv2d(functional.conv2d(padded, kernel.view(1, 1, 1, -1)), kernel.view(1, 1, -1, 1))

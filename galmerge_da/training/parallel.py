@@ -4,6 +4,7 @@ They are started by ``torchrun``. Each takes its part of every batch; gradients
 are averaged. What depends on the whole batch gets the rows of all processes.
 """
 
+import atexit
 import inspect
 import os
 from contextlib import contextmanager
@@ -54,14 +55,11 @@ def join_processes(device=None):
         torch.cuda.set_device(device)
     elif device.type != "cpu":
         raise ConfigError(f"several processes train on 'cpu' or 'cuda', not on {device.type!r}")
-    own = not distributed.is_initialized()
-    if own:
+    if not distributed.is_initialized():
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield Processes(device, distributed.get_rank(), distributed.get_world_size())
-    finally:
-        if own:
-            distributed.destroy_process_group()
+        # A second group would find the addresses of the first in the store, and wait for them.
+        atexit.register(distributed.destroy_process_group)
+    yield Processes(device, distributed.get_rank(), distributed.get_world_size())
 
 
 class Processes:
