@@ -136,21 +136,19 @@ def all_runs(requests, options, device):
     return runs
 
 
-def summary(requests, runs, options):
-    """A row per backbone, with the AUC on each survey and its gain over the first backbone."""
-    rows = []
+def summary(requests, runs, survey, seeds):
+    """A row per backbone, with the AUC on a survey and its gain over the first backbone."""
+    first, rows = next(iter(requests)), []
     for text in requests:
-        cells = [f"``{text}``"]
-        for survey in options.surveys:
-            for sample in SCORES:
-                these, first = (
-                    np.array([runs[sample][chosen(runs, survey, backbone, seed)][0] for seed in options.seeds])
-                    for backbone in (text, next(iter(requests)))
-                )
-                cells += [spread(these), "" if text == next(iter(requests)) else spread(these - first, "+")]
-        rows.append(cells)
-    names = [f"{survey}, {sample.removesuffix('_auc')}" for survey in options.surveys for sample in SCORES]
-    return Table(rows=rows, names=["backbone", *(f"{name}{word}" for name in names for word in ("", ": gain"))])
+        row = [f"``{text}``"]
+        for sample in SCORES:
+            these, base = (
+                np.array([runs[sample][chosen(runs, survey, backbone, seed)][0] for seed in seeds])
+                for backbone in (text, first)
+            )
+            row += [spread(these), "" if text == first else spread(these - base, "+")]
+        rows.append(row)
+    return Table(rows=rows, names=("backbone", "test", "test: gain", "further", "further: gain"))
 
 
 def chosen(runs, survey, backbone, seed):
@@ -205,9 +203,11 @@ def main():
     print(f"one thread of the CPU, {device.type}, torch {torch.__version__}")
     show(tables[-1])
     if options.seeds:
-        tables.append(summary(requests, all_runs(requests, options, device), options))
-        print(f"\nAUC: {options.n} galaxies, {options.epochs} epochs, seeds {options.seeds}")
-        show(tables[-1])
+        runs = all_runs(requests, options, device)
+        for survey in options.surveys:
+            tables.append(summary(requests, runs, survey, options.seeds))
+            print(f"\nAUC on {survey}: {options.n} galaxies, {options.epochs} epochs, seeds {options.seeds}")
+            show(tables[-1])
     if options.rst:
         texts = []
         for table in tables:
