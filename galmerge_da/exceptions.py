@@ -9,6 +9,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 
 __all__ = [
     "ConfigError",
+    "DownloadError",
     "GalmergeError",
     "GalmergeWarning",
     "InputError",
@@ -30,6 +31,10 @@ class InputError(GalmergeError, ValueError):
 
 class ConfigError(GalmergeError, ValueError):
     """A recipe, an option or a survey description is wrong."""
+
+
+class DownloadError(GalmergeError, RuntimeError):
+    """A published file could not be fetched, or is not what was published."""
 
 
 class ModelFileError(GalmergeError, ValueError):
