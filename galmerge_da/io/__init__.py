@@ -4,14 +4,21 @@ from galmerge_da.io.catalogs import read_catalog, write_catalog
 from galmerge_da.io.cutouts import Cutouts
 from galmerge_da.io.datasets import save_cutouts
 from galmerge_da.io.detect import find_sources
+from galmerge_da.io.downloads import DATASETS, download
 from galmerge_da.io.mosaics import extract_cutouts
+from galmerge_da.io.published import load_published
 from galmerge_da.io.source import CutoutSource, open_cutouts
+from galmerge_da.io.twins import find_twins
 
 __all__ = [
+    "DATASETS",
     "CutoutSource",
     "Cutouts",
+    "download",
     "extract_cutouts",
     "find_sources",
+    "find_twins",
+    "load_published",
     "open_cutouts",
     "read_catalog",
     "save_cutouts",

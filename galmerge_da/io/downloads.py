@@ -1,5 +1,6 @@
 """The published data of the DeepMerge papers: what there is, and how it is fetched once and kept."""
 
+import hashlib
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,8 @@ class RemoteDataSet:
     path : str
         Of a file on the server, with ``{file}`` for its name.
     source, target : RemoteDomain
+    paired : bool
+        Whether row i of both domains is said to show the same galaxy.
     record : str or None
         Path of a JSON document, in the form of Zenodo's, that has the lengths and checksums of all files.
     reference : str
@@ -56,6 +59,7 @@ class RemoteDataSet:
     path: str
     source: RemoteDomain
     target: RemoteDomain
+    paired: bool
     record: str | None = None
     reference: str = ""
 
@@ -93,6 +97,7 @@ DATASETS = {
             target=RemoteDomain(
                 "SimSim_TARGET_X_Illustris2_noisy.npy", "SimSim_TARGET_y_Illustris2_noisy.npy", "deepmerge-z2"
             ),
+            paired=True,
             **_ZENODO,
         ),
         RemoteDataSet(
@@ -102,6 +107,7 @@ DATASETS = {
             target=RemoteDomain(
                 "SimReal_TARGET_X_postmergers_SDSS.npy", "SimReal_TARGET_y_postmergers_SDSS.npy", "sdss"
             ),
+            paired=False,
             **_ZENODO,
         ),
         RemoteDataSet(
@@ -111,6 +117,7 @@ DATASETS = {
             path="/hlsps/deepmerge/{file}",
             source=RemoteDomain(_MAST.format("pristine"), None, "deepmerge-z2-pristine"),
             target=RemoteDomain(_MAST.format("noisy"), None, "deepmerge-z2"),
+            paired=True,
             reference="Ciprijanovic et al. 2020, A&C 32, 100390; doi:10.17909/t9-vqk6-pc80",
         ),
     )
@@ -218,8 +225,8 @@ def _published_files(dataset, base_url):
     url = (base_url or dataset.server) + dataset.record
     try:
         record = fetch_json(url)
-        return {entry["key"]: (int(entry["size"]), str(entry["checksum"])) for entry in record["files"]}
-    except (RefusedError, KeyError, TypeError, ValueError) as error:
+        return {entry["key"]: (int(entry["size"]), _known(entry["checksum"])) for entry in record["files"]}
+    except (RefusedError, AttributeError, KeyError, TypeError, ValueError) as error:
         warnings.warn(
             f"the published checksums cannot be read ({url}: {type(error).__name__}: {error}); "
             "files are checked by their length only",
@@ -227,6 +234,13 @@ def _published_files(dataset, base_url):
             stacklevel=3,
         )
         return {}
+
+
+def _known(checksum):
+    """A checksum, ``"md5:..."``, if it can be computed here; ValueError otherwise."""
+    if checksum.partition(":")[0] not in hashlib.algorithms_available:
+        raise ValueError(f"a checksum {checksum!r}")
+    return checksum
 
 
 def _is_as_published(path, size, checksum):

@@ -164,15 +164,15 @@ def has_checksum(path, checksum):
     ----------
     path : path-like
     checksum : str
-        ``"md5:..."`` or another algorithm that `hashlib` knows.
+        Name of an algorithm that `hashlib` knows, a colon, and hexadecimal digits.
 
     Returns
     -------
     bool
     """
-    algorithm, _, expected = checksum.rpartition(":")
+    algorithm, _, expected = checksum.partition(":")
     with open(path, "rb") as file:
-        found = hashlib.file_digest(file, lambda: hashlib.new(algorithm or "md5", usedforsecurity=False))
+        found = hashlib.file_digest(file, lambda: hashlib.new(algorithm, usedforsecurity=False))
     return found.hexdigest() == expected.lower()
 
 

@@ -28,7 +28,7 @@ _LOW, _HIGH = 3, 40
 _ZOOMS = range(-3, 4)
 #: Rows that each row is compared with in full, the most similar ones, and how similar they have to be at least.
 _N_CANDIDATES, _SIMILAR = 8, 0.9
-#: Correlation of the patterns of copies at least, and share of the variance of the maps that they may not have in common.
+#: Correlation of the patterns of copies at least, and share of their maps' variance that they may not share.
 _CORRELATED, _UNEXPLAINED = 0.82, 0.1
 
 
