@@ -9,7 +9,9 @@ import click
 
 from galmerge_da.cli._host import print_version, verbose_option
 from galmerge_da.cli.classify import classify
+from galmerge_da.cli.convert import convert
 from galmerge_da.cli.demo import demo
+from galmerge_da.cli.download import download
 from galmerge_da.cli.plugins import plugins
 from galmerge_da.cli.simulate import simulate
 from galmerge_da.cli.train import train
@@ -26,5 +28,5 @@ def main():
 
 
 main.params.append(verbose_option())
-for command in (simulate, train, classify, demo, plugins):
+for command in (simulate, train, classify, demo, plugins, download, convert):
     main.add_command(command)

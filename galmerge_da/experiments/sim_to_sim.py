@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
+from galmerge_da.experiments.published import FRAMES, published_pair
 from galmerge_da.experiments.study import Run, run_study
 from galmerge_da.experiments.study_tables import format_summary, score_runs, summarise_runs
 from galmerge_da.io import save_cutouts
@@ -53,8 +54,8 @@ RECIPE = {
 
 
 def run_sim_to_sim(
-    folder="sim-to-sim", *, n=6000, epochs=20, seeds=(1, 2, 3), backbones=("deepmerge",), runs=RUNS, n_jobs=1,
-    progress=False,
+    folder="sim-to-sim", *, data=None, n=6000, epochs=20, seeds=(1, 2, 3), backbones=("deepmerge",), runs=RUNS,
+    n_jobs=1, progress=False,
 ):  # fmt: skip
     """Run the study; what was finished before is used again.
 
@@ -62,8 +63,10 @@ def run_sim_to_sim(
     ----------
     folder : path-like, optional
         Gets the data, the runs, ``scores`` and ``summary`` as FITS and ECSV, and figures.
-    n : int, optional
-        Galaxies per domain; the paper had 15,000.
+    data : str, optional
+        A published data set that has been downloaded (``"deepmerge-simsim"``), instead of simulated galaxies.
+    n : int or None, optional
+        Galaxies per domain; the paper had 15,000. Of published data, images at most; None takes all.
     epochs : int, optional
     seeds : sequence of int, optional
         Of the trainings; the galaxies are always the same.
@@ -78,8 +81,16 @@ def run_sim_to_sim(
     scores, summary : `~astropy.table.Table`
     """
     folder = Path(folder)
-    source, target, labels = simulate_pair(folder / "data", n, progress=progress)
-    recipe = {**RECIPE, "training": {**RECIPE["training"], "epochs": epochs, "selector": "last", "watch": "all"}}
+    if data is None:
+        source, target, labels = simulate_pair(folder / "data", n, progress=progress)
+    else:
+        source, target, labels = published_pair(folder / "data", data, n=n)
+    frames = {} if data is None else {"preprocessing": FRAMES}
+    recipe = {
+        **RECIPE,
+        **frames,
+        "training": {**RECIPE["training"], "epochs": epochs, "selector": "last", "watch": "all"},
+    }
     finished = run_study(
         runs, source, target, folder / "runs", recipe=recipe, seeds=seeds, backbones=backbones, n_jobs=n_jobs,
         progress=progress,
