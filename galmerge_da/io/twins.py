@@ -3,8 +3,8 @@
 Copies made by flips and quarter turns have the same pixels in another order.
 Copies that were rotated by any angle or zoomed about a centre have, on a grid
 of angle and logarithmic radius, the same pattern at another place. The
-pattern that counts is the fine one, each radius with the same weight: noise,
-neighbours and substructure, which no two galaxies share.
+pattern that counts is the fine and lopsided one, each radius with the same
+weight: noise, neighbours and substructure, which no two galaxies share.
 """
 
 import hashlib
@@ -22,14 +22,15 @@ _CHUNK = 256
 #: Smallest side of an image with a pattern to compare.
 _SMALLEST = 24
 _N_RADII, _N_ANGLES = 32, 96
-#: Harmonics of the angle that make the pattern; lower ones are what galaxies have in common.
-_LOW, _HIGH = 3, 40
+#: Harmonics of the angle that make the pattern: odd ones, since what galaxies have in common, discs and
+#: pairs of arms, looks the same after half a turn.
+_HARMONICS = slice(3, 40, 2)
 #: Steps of the radius, 6 % each, by which a copy may be larger or smaller.
 _ZOOMS = range(-3, 4)
 #: Rows that each row is compared with in full, the most similar ones, and how similar they have to be at least.
-_N_CANDIDATES, _SIMILAR = 8, 0.9
+_N_CANDIDATES, _SIMILAR = 8, 0.85
 #: Correlation of the patterns of copies at least, and share of their maps' variance that they may not share.
-_CORRELATED, _UNEXPLAINED = 0.82, 0.1
+_CORRELATED, _UNEXPLAINED = 0.85, 0.15
 
 
 def find_twins(images, *, similar=True):
@@ -145,7 +146,7 @@ def _check(images, rows, pairs, patterns, centre, scale):
         norm = np.sqrt(_power(one) * _power(two))
         for flip in (False, True):
             spectrum = np.zeros((len(pairs), _N_ANGLES // 2 + 1), np.complex64)
-            spectrum[:, _LOW:_HIGH] = np.sum(one * (two if flip else np.conj(two)), axis=1)
+            spectrum[:, _HARMONICS] = np.sum(one * (two if flip else np.conj(two)), axis=1)
             along = np.fft.irfft(spectrum, _N_ANGLES, axis=1)
             correlation = along.max(axis=1) * _N_ANGLES / 2 / np.maximum(norm, 1e-30)
             better = correlation > best
@@ -188,13 +189,13 @@ def _unit(strengths):
 
 
 def _patterns(images, rows, centre):
-    """Harmonics of the angle at each radius, scaled to the same strength; shape (N, R, HIGH - LOW)."""
+    """Harmonics of the angle at each radius, scaled to the same strength; shape (N, R, K)."""
     gray = _read(images, rows).mean(axis=1)
     edge = np.concatenate([gray[:, 0], gray[:, -1], gray[:, :, 0], gray[:, :, -1]], axis=1)
     gray = gray - np.median(edge, axis=1)[:, None, None]
     level = np.percentile(np.abs(gray), 90, axis=(1, 2))
     gray = np.arcsinh(gray / np.where(level > 0, level, 1)[:, None, None])
-    harmonics = np.fft.rfft(_polar(gray[:, None], centre(gray), 0.7)[:, 0], axis=2)[:, :, _LOW:_HIGH]
+    harmonics = np.fft.rfft(_polar(gray[:, None], centre(gray), 0.7)[:, 0], axis=2)[:, :, _HARMONICS]
     strength = np.sqrt(np.sum(np.abs(harmonics) ** 2, axis=2, keepdims=True))
     least = 1e-6 * strength.max(axis=1, keepdims=True)
     return (harmonics / np.maximum(np.maximum(strength, least), 1e-30)).astype(np.complex64)
