@@ -7,6 +7,7 @@ refuses everything else.
 
 import hashlib
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -115,14 +116,18 @@ def _load(path):
     if not path.exists():
         raise FileNotFoundError(f"no checkpoint {path}")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # what matters is an error
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
         raise ModelFileError(
-            f"{path} holds more than tensors and plain values, or is no checkpoint; nothing in it was run ({reason})"
+            f"{path} holds more than tensors and plain values, or is no checkpoint; nothing in it was run ({_first_line(error)})"
         ) from None
     except (RuntimeError, EOFError, ValueError, OSError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise ModelFileError(f"{path} is not a checkpoint of torch: {str(error).splitlines()[0]}") from None
+        raise ModelFileError(f"{path} is not a checkpoint of torch: {_first_line(error)}") from None
+
+
+def _first_line(error):
+    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _find_state(content, path):

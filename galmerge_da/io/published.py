@@ -95,8 +95,9 @@ def _open(folder, domain):
     if np.ndim(images) != 4:
         raise InputError(f"{path}: images must be (N, C, H, W), got shape {np.shape(images)}")
     labels = np.asarray(held.table["label"])
-    if not np.all(np.isin(labels, (0, 1))):
-        raise InputError(f"{path}: labels must be 0 or 1, got {labels[~np.isin(labels, (0, 1))][0]!r}")
+    wrong = labels[~np.isin(labels, (0, 1))]
+    if len(wrong):
+        raise InputError(f"{path}: labels must be 0 or 1, got {wrong[0]}")
     meta = {"SURVEY": domain.survey}
     bands = stated(held.meta, "BANDS")
     return images, labels.astype(np.int64), meta if bands is None else {**meta, "BANDS": bands}
