@@ -14,7 +14,7 @@ ROOT = Path(galmerge_da.__file__).parent
 FLOORS = {
     "exceptions": 0, "flags": 0, "options": 0, "specs": 0,
     "io": 1, "photometry": 1, "plugins": 1, "resampling": 1, "surveys": 1,
-    "augmentation": 2, "preprocessing": 2, "scaffold": 2, "simulation": 2,
+    "augmentation": 2, "morphology": 2, "preprocessing": 2, "scaffold": 2, "simulation": 2,
     "adaptation": 3, "models": 3,
     "metrics": 4,
     "inference": 5,
@@ -43,6 +43,7 @@ TORCH_FREE = [
     "plugins",
     "surveys",
     "io",
+    "morphology",
     "photometry",
     "resampling",
     "preprocessing",
