@@ -26,6 +26,7 @@ class Flag(IntFlag):
     RADIUS_MEASURED = 512
     RADIUS_UNKNOWN = 1024
     BANDS_MISSING = 2048
+    NO_MORPHOLOGY = 4096
 
 
 _MEANING = {
@@ -41,6 +42,7 @@ _MEANING = {
     Flag.RADIUS_MEASURED: "the radius was measured on the image, not given",
     Flag.RADIUS_UNKNOWN: "no radius could be measured; the whole image was used",
     Flag.BANDS_MISSING: "at least one band is entirely missing; it was replaced by the mean of the others",
+    Flag.NO_MORPHOLOGY: "morphology was asked for, and some of it could not be measured",
 }
 
 #: A row with any of these has no image to classify.

@@ -58,6 +58,18 @@ def test_a_data_set_becomes_a_catalogue(cutouts, galaxies, model, tmp_path):
     assert catalogue["flags"][2] & Flag.NOT_CLASSIFIED
 
 
+def test_morphology_is_there_when_asked_for(cutouts, galaxies, model, tmp_path):
+    path = tmp_path / "mergers.fits"
+    done = run(cutouts, "-o", path, "--model", model, "--no-progress", "--morphology")
+    assert done.exit_code == 0, done.stderr
+    catalogue = read_catalog(path)
+    expected = MergerClassifier.load(model).classify(galaxies, morphology=True)
+    for name in ("asymmetry", "gini", "m20", "concentration", "smoothness"):
+        np.testing.assert_allclose(catalogue[name], expected[name])
+        assert np.isnan(catalogue[name][2]) and np.isfinite(catalogue[name][0])
+    assert "NO_MORPHOLOGY" in done.output
+
+
 def test_a_mask_and_threads_reach_the_function(galaxies, model, tmp_path):
     table = galaxies.copy()
     table["bad"] = np.zeros(table["image"].shape, bool)

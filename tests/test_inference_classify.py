@@ -13,10 +13,11 @@ from numpy.testing import assert_allclose
 from galmerge_da.exceptions import ConfigError, InputError, InputWarning, ModelFileError
 from galmerge_da.flags import Flag
 from galmerge_da.inference import MergerClassifier, api, classify
-from galmerge_da.io import read_catalog, write_catalog
+from galmerge_da.io import open_cutouts, read_catalog, write_catalog
 from galmerge_da.metrics import TemperatureCalibrator
 from galmerge_da.models import build_network
-from galmerge_da.preprocessing import PreprocessingRecipe, preprocess
+from galmerge_da.morphology import MEASURES, measure_morphology
+from galmerge_da.preprocessing import PreprocessingRecipe, frame_radii, preprocess
 
 SIZE = 25
 BANDS = ("g", "r", "i")
@@ -360,3 +361,46 @@ def test_columns_of_bands_in_another_order_than_the_model_are_put_right():
     apart = Table({f"sky_{band}": table["image"][:, BANDS.index(band)] for band in "irg"})
     catalogue = classify(apart, classifier, image=apart.colnames)
     assert_allclose(catalogue["merger_prob"], classify(table, classifier, bands=BANDS)["merger_prob"], rtol=1e-5)
+
+
+def make_galaxies(n=6):
+    """Discs, the last with a companion, on frames as they are."""
+    y, x = np.indices((SIZE, SIZE)) - (SIZE - 1) / 2
+    disc = np.exp(-np.hypot(y, x) / 1.5)
+    images = np.stack([np.broadcast_to(disc * (1 + row), (3, SIZE, SIZE)) for row in range(n)]).astype(np.float32)
+    images[-1] += np.exp(-np.hypot(y - 4, x - 3)).astype(np.float32)
+    return Table({"name": [f"galaxy {row}" for row in range(n)], "image": images})
+
+
+def test_morphology_is_measured_on_the_frames_and_changes_no_probability():
+    table = make_galaxies()
+    classifier = make_classifier()
+    plain = classify(table, classifier, bands=BANDS)
+    catalogue = classify(table, classifier, bands=BANDS, morphology=True)
+    assert catalogue.colnames == ["name", "merger_prob", "merger_prob_raw", *MEASURES, "flags"]
+    assert_allclose(catalogue["merger_prob"], plain["merger_prob"])
+    frames = preprocess(open_cutouts(table, bands=BANDS).read(), classifier.preprocessing)
+    radius = frame_radii(frames, classifier.preprocessing)
+    assert np.isfinite(radius).all()
+    for name, expected in measure_morphology(frames.data.mean(axis=1), radius).items():
+        assert_allclose(catalogue[name], expected, rtol=1e-6)
+        assert catalogue[name].description and catalogue[name].meta["ucd"] == "src.morph.param"
+    assert catalogue["asymmetry"][-1] > catalogue["asymmetry"][:-1].max() + 0.1
+    assert not np.any(catalogue["flags"] & Flag.NO_MORPHOLOGY)
+
+
+def test_morphology_that_cannot_be_measured_is_flagged_and_survives_a_file(tmp_path):
+    table = make_galaxies()
+    table["image"][1] = np.nan
+    table["image"][2] = make_images(1)[0]
+    with ThreadPoolExecutor(2) as pool:
+        catalogue = classify(table, make_classifier(), bands=BANDS, morphology=True, client=pool)
+    flagged = (np.asarray(catalogue["flags"]) & Flag.NO_MORPHOLOGY) > 0
+    assert_allclose(flagged, [False, True, True, False, False, False])
+    assert np.isnan(catalogue["gini"][flagged]).all() and np.isfinite(catalogue["gini"][~flagged]).all()
+    for suffix in ("fits", "ecsv", "vot"):
+        path = tmp_path / f"catalogue.{suffix}"
+        write_catalog(catalogue, path)
+        again = read_catalog(path)
+        assert_allclose(np.ma.filled(np.ma.asarray(again["m20"], float), np.nan), catalogue["m20"])
+        assert {name: again[name].description for name in MEASURES} == MEASURES

@@ -9,14 +9,23 @@ from astropy.table import Column, MaskedColumn
 
 from galmerge_da.exceptions import InputWarning
 from galmerge_da.io.source import FLAGS_DESCRIPTION
+from galmerge_da.morphology import MEASURES
 
-__all__ = ["CITATION", "build_catalogue", "catalogue_meta"]
+__all__ = [
+    "CITATION",
+    "append_columns",
+    "build_catalogue",
+    "catalogue_meta",
+    "flags_column",
+    "morphology_columns",
+]
 
 CITATION = "Ciprijanovic et al. 2021, MNRAS 506, 677"
 _UCD = "stat.probability;src.morph.type"
+_MORPHOLOGY_UCD = "src.morph.param"
 
 
-def build_catalogue(table, raw, calibrated, flags, classes, meta):
+def build_catalogue(table, raw, calibrated, flags, classes, meta, *, morphology=None):
     """The user's columns with the probabilities beside them.
 
     Parameters
@@ -31,6 +40,8 @@ def build_catalogue(table, raw, calibrated, flags, classes, meta):
         Names of the K classes.
     meta : dict
         As `catalogue_meta` gives it; it wins over the table's own.
+    morphology : mapping of str to `~numpy.ndarray`, shape (N,), optional
+        As `~galmerge_da.morphology.measure_morphology` gives it.
 
     Returns
     -------
@@ -51,14 +62,69 @@ def build_catalogue(table, raw, calibrated, flags, classes, meta):
         described = f"Probability of class {classes[k]}"
         columns.append(_probability(name, calibrated[:, k], f"{described}, calibrated"))
         columns.append(_probability(f"{name}_raw", raw[:, k], f"{described}, as the network gives it"))
-    columns.append(Column(flags, name="flags", description=FLAGS_DESCRIPTION, meta={"ucd": "meta.code.qual"}))
-
-    catalogue = table.copy()
-    for column in columns:
-        _make_room(catalogue, column.name)
-    catalogue.add_columns(columns)
+    columns += morphology_columns(morphology or {})
+    catalogue = append_columns(table, [*columns, flags_column(flags)], stacklevel=5)
     catalogue.meta.update(meta)
     return catalogue
+
+
+def append_columns(table, columns, *, stacklevel=4):
+    """A copy of a table with results beside its columns.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        Not modified.
+    columns : list of `~astropy.table.Column`
+    stacklevel : int, optional
+        Of the warning, counted from inside; the caller's caller by default.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+
+    Warns
+    -----
+    InputWarning
+        If the table has a column of that name; it is renamed ``<name>_in``.
+    """
+    catalogue = table.copy()
+    for column in columns:
+        _make_room(catalogue, column.name, stacklevel)
+    catalogue.add_columns(columns)
+    return catalogue
+
+
+def flags_column(flags):
+    """The column of quality flags.
+
+    Parameters
+    ----------
+    flags : `~numpy.ndarray` of int32, shape (N,)
+
+    Returns
+    -------
+    `~astropy.table.Column`
+    """
+    return Column(flags, name="flags", description=FLAGS_DESCRIPTION, meta={"ucd": "meta.code.qual"})
+
+
+def morphology_columns(values):
+    """Measures of morphology as columns.
+
+    Parameters
+    ----------
+    values : mapping of str to `~numpy.ndarray`, shape (N,)
+        As `~galmerge_da.morphology.measure_morphology` gives it.
+
+    Returns
+    -------
+    list of `~astropy.table.Column`
+        Each says what it is; NaN stay NaN.
+    """
+    return [
+        Column(values[name], name=name, description=MEASURES[name], meta={"ucd": _MORPHOLOGY_UCD}) for name in values
+    ]
 
 
 def catalogue_meta(classifier, threshold):
@@ -107,14 +173,16 @@ def _probability(name, values, description):
     return MaskedColumn(values, mask=missing, **known) if missing.any() else Column(values, **known)
 
 
-def _make_room(catalogue, name):
+def _make_room(catalogue, name, stacklevel):
     if name not in catalogue.colnames:
         return
     new = f"{name}_in"
     while new in catalogue.colnames:
         new += "_in"
     catalogue.rename_column(name, new)
-    warnings.warn(f"the input has a column {name!r}; it is called {new!r} in the catalogue", InputWarning, stacklevel=4)
+    warnings.warn(
+        f"the input has a column {name!r}; it is called {new!r} in the catalogue", InputWarning, stacklevel=stacklevel
+    )
 
 
 def _flat(mapping):

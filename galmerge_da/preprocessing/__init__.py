@@ -5,7 +5,7 @@ derived channels belong to the model's entrance.
 """
 
 from galmerge_da.preprocessing.bands import match_bands
-from galmerge_da.preprocessing.frames import Frames, preprocess
+from galmerge_da.preprocessing.frames import Frames, frame_radii, preprocess
 from galmerge_da.preprocessing.pixels import linearise
 from galmerge_da.preprocessing.radii import given_radii, measure_radii
 from galmerge_da.preprocessing.recipe import PreprocessingRecipe
@@ -13,6 +13,7 @@ from galmerge_da.preprocessing.recipe import PreprocessingRecipe
 __all__ = [
     "Frames",
     "PreprocessingRecipe",
+    "frame_radii",
     "given_radii",
     "linearise",
     "match_bands",

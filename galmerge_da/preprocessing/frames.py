@@ -19,7 +19,7 @@ from galmerge_da.preprocessing.pixels import (
 from galmerge_da.preprocessing.radii import given_radii, measure_radii
 from galmerge_da.resampling import covered, resample
 
-__all__ = ["Frames", "preprocess"]
+__all__ = ["Frames", "frame_radii", "preprocess"]
 
 #: An image with fewer pixels across cannot be used.
 _SMALLEST = 8
@@ -105,6 +105,30 @@ def preprocess(cutouts, recipe):
     frames.flags[fatal] |= Flag.NOT_CLASSIFIED
     frames.data[fatal] = 0
     return frames
+
+
+def frame_radii(frames, recipe):
+    """Petrosian radii in pixels of the frames, no longer of the images.
+
+    Parameters
+    ----------
+    frames : Frames
+        As `preprocess` made them.
+    recipe : PreprocessingRecipe
+        By this.
+
+    Returns
+    -------
+    `~numpy.ndarray` of float64, shape (N,)
+        One and the same where frames are scaled to the galaxy, measured where
+        they are not; NaN where unknown.
+    """
+    if recipe.scale == "radius":
+        return np.where(np.isnan(frames.radius), np.nan, recipe.size / recipe.frame_radii)
+    usable = np.flatnonzero((frames.flags & FATAL) == 0)
+    radii = np.full(len(frames), np.nan)
+    radii[usable] = measure_radii(frames.data[usable], np.zeros((len(usable), frames.data.shape[1])))
+    return radii
 
 
 def _count_bands(cutouts):
