@@ -1,8 +1,19 @@
 """Learn how good a catalogue or a classifier is, and keep count of every look at real labels."""
 
 from galmerge_da.evaluation.asymmetry import rotational_asymmetry_table
+from galmerge_da.evaluation.forest import ShapeClassifier, train_forest
 from galmerge_da.evaluation.ledger import append_look, read_ledger
+from galmerge_da.evaluation.morphology import morphology_table
 from galmerge_da.evaluation.scores import score_catalog
 from galmerge_da.evaluation.selection import selection_report
 
-__all__ = ["append_look", "read_ledger", "rotational_asymmetry_table", "score_catalog", "selection_report"]
+__all__ = [
+    "ShapeClassifier",
+    "append_look",
+    "morphology_table",
+    "read_ledger",
+    "rotational_asymmetry_table",
+    "score_catalog",
+    "selection_report",
+    "train_forest",
+]

@@ -5,23 +5,21 @@ from tqdm import tqdm
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.io import Cutouts, CutoutSource, open_cutouts
+from galmerge_da.morphology import ASYMMETRY_RADII, SEARCH
 from galmerge_da.photometry import edge_background, rotational_asymmetry
 from galmerge_da.preprocessing import given_radii, linearise, measure_radii
 from galmerge_da.resampling import resample
 
-__all__ = ["rotational_asymmetry_table"]
+__all__ = ["galaxy_image", "rotational_asymmetry_table"]
 
 #: Pixels per Petrosian radius at which asymmetry is measured; finer images are binned to it.
 _SAMPLING = 1 / 0.024
-
-#: Centres up to this many Petrosian radii away in y and x are tried.
-_SEARCH = 0.072
 
 #: Petrosian radii across the frame that a finer image is reduced to.
 _FRAME = 10
 
 
-def rotational_asymmetry_table(source, *, radii=1.44, progress=False, **options):
+def rotational_asymmetry_table(source, *, radii=ASYMMETRY_RADII, progress=False, **options):
     """Rotational asymmetry of every galaxy, as a column beside its others.
 
     Asymmetry needs no training, sees most mergers, and is fooled by face-on
@@ -70,13 +68,46 @@ def rotational_asymmetry_table(source, *, radii=1.44, progress=False, **options)
     return table
 
 
+def galaxy_image(cutouts, row, petrosian):
+    """What the shape of a galaxy is measured on: the mean of the bands, not finer than needed.
+
+    Parameters
+    ----------
+    cutouts : `~galmerge_da.Cutouts`
+    row : int
+        Position among them.
+    petrosian : float
+        Petrosian radius in pixels of the cutout; NaN to measure it.
+
+    Returns
+    -------
+    image : `~numpy.ndarray` of float32, shape (H, W), or None
+        Linear and background-subtracted, NaN where a pixel is bad; None where
+        there is no image or no radius.
+    petrosian : float
+        In pixels of that image; NaN where unknown.
+    """
+    if cutouts.data[row].ndim != 3 or min(cutouts.data[row].shape) < 1:
+        return None, np.nan
+    flux = _flux(cutouts, row)
+    if np.isnan(petrosian):
+        petrosian = measure_radii(np.nan_to_num(flux)[None, None], np.zeros((1, 1)))[0]
+    if not petrosian > 0 or not np.isfinite(flux).any():
+        return None, np.nan
+    if petrosian > 1.5 * _SAMPLING:
+        flux = resample(np.nan_to_num(flux), round(_FRAME * _SAMPLING), width=_FRAME * petrosian)
+        petrosian = _SAMPLING
+    return flux, petrosian
+
+
 def _measure(cutouts, radii, bar):
     values = np.full(len(cutouts), np.nan)
-    petrosian = given_radii(cutouts)
+    given = given_radii(cutouts)
     for row in range(len(cutouts)):
-        image = cutouts.data[row]
-        if image.ndim == 3 and min(image.shape) > 0:
-            values[row] = _asymmetry(_flux(cutouts, row), petrosian[row], radii)
+        image, petrosian = galaxy_image(cutouts, row, given[row])
+        if image is not None:
+            search = max(1, round(SEARCH * petrosian))
+            values[row] = rotational_asymmetry(image[None], radius=radii * petrosian, search=search)[0]
         bar.update()
     return values
 
@@ -90,15 +121,3 @@ def _flux(cutouts, row):
     image = image[np.isfinite(image).any(axis=(1, 2))]
     flux = image.mean(axis=0) if len(image) else np.full(cutouts.data[row].shape[1:], np.nan)
     return flux - edge_background(flux[None, None])[0][0, 0]
-
-
-def _asymmetry(flux, petrosian, radii):
-    if np.isnan(petrosian):
-        petrosian = measure_radii(np.nan_to_num(flux)[None, None], np.zeros((1, 1)))[0]
-    if not petrosian > 0 or not np.isfinite(flux).any():
-        return np.nan
-    if petrosian > 1.5 * _SAMPLING:
-        flux = resample(np.nan_to_num(flux), round(_FRAME * _SAMPLING), width=_FRAME * petrosian)
-        petrosian = _SAMPLING
-    search = max(1, round(_SEARCH * petrosian))
-    return rotational_asymmetry(flux[None], radius=radii * petrosian, search=search)[0]

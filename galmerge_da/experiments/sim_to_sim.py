@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
+from galmerge_da.experiments.baselines import add_baselines
 from galmerge_da.experiments.published import FRAMES, published_pair
 from galmerge_da.experiments.study import Run, run_study
 from galmerge_da.experiments.study_tables import format_summary, score_runs, summarise_runs
@@ -95,7 +96,7 @@ def run_sim_to_sim(
         runs, source, target, folder / "runs", recipe=recipe, seeds=seeds, backbones=backbones, n_jobs=n_jobs,
         progress=progress,
     )  # fmt: skip
-    scores = score_runs(finished, labels)
+    scores = add_baselines(score_runs(finished, labels), finished, source, target, labels, progress=progress)
     summary = summarise_runs(scores, selector="last", published=POSTER)
     for name, table in (("scores", scores), ("summary", summary)):
         for suffix in ("ecsv", "fits"):

@@ -6,10 +6,13 @@ from astropy.table import Table
 from galmerge_da.metrics import TemperatureCalibrator, binary_scores, purity_at_prevalence, roc_auc
 from galmerge_da.training.selection import WATCHED, choose_epoch
 
-__all__ = ["ORACLE", "SCORES", "format_summary", "score_runs", "summarise_runs"]
+__all__ = ["BASELINE", "ORACLE", "SCORES", "format_summary", "score_runs", "scores_of", "summarise_runs"]
 
 #: The selector that looks at labels of the target; it says so in every table.
 ORACLE = "oracle"
+
+#: The selector of what has no epochs.
+BASELINE = "none"
 
 SCORES = (
     "auc", "average_precision", "accuracy", "precision", "recall", "f1", "brier", "ece", "purity_5", "completeness_5",
@@ -52,8 +55,28 @@ def score_runs(finished, labels, *, selectors=("source_validation", "last")):
                 "uses_target_labels": seeing, "epoch": epoch,
             }  # fmt: skip
             for domain in ("source", "target"):
-                rows.append({**about, "domain": domain, **_scores(*probabilities(run, domain, epoch, labels))})
+                rows.append({**about, "domain": domain, **scores_of(*probabilities(run, domain, epoch, labels))})
     return Table(rows=rows)
+
+
+def scores_of(truth, probs):
+    """The scores of a table's row.
+
+    Parameters
+    ----------
+    truth : `~numpy.ndarray` of int, shape (N,)
+    probs : `~numpy.ndarray` of float, shape (N,)
+
+    Returns
+    -------
+    dict
+        ``n`` and the names of `SCORES`.
+    """
+    values = binary_scores(truth, probs)
+    purity, completeness = purity_at_prevalence(truth, probs, PREVALENCE)
+    values |= {"precision": values["purity"], "recall": values["completeness"]}
+    values |= {"purity_5": purity, "completeness_5": completeness}
+    return {"n": values["n"], **{name: values[name] for name in SCORES}}
 
 
 def probabilities(run, domain, epoch, labels):
@@ -92,10 +115,10 @@ def summarise_runs(scores, *, selector, published=None):
     Returns
     -------
     `~astropy.table.Table`
-        One row per backbone, run and domain: ``n_seeds``, and for each score
+        One row per backbone, run and domain, baselines too: ``n_seeds``, and for each score
         ``<score>``, ``<score>_sd`` and, where there is one, ``<score>_published``.
     """
-    chosen = scores[scores["selector"] == selector]
+    chosen = scores[(scores["selector"] == selector) | (scores["selector"] == BASELINE)]
     rows = []
     for backbone in dict.fromkeys(chosen["backbone"]):
         for run in dict.fromkeys(chosen["run"]):
@@ -130,7 +153,7 @@ def format_summary(summary, scores=("auc", "average_precision", "accuracy", "f1"
     header = ["network", "run", "domain", *scores]
     lines = [header]
     for row in summary:
-        cells = [row["backbone"], row["run"], row["domain"]]
+        cells = [row["backbone"] or "-", row["run"], row["domain"]]
         for name in scores:
             text = f"{row[name]:.3f}"
             if np.isfinite(row[f"{name}_sd"]):
@@ -142,14 +165,6 @@ def format_summary(summary, scores=("auc", "average_precision", "accuracy", "f1"
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     padded = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]
     return "\n".join("  ".join(line).rstrip() for line in padded)
-
-
-def _scores(truth, probs):
-    values = binary_scores(truth, probs)
-    purity, completeness = purity_at_prevalence(truth, probs, PREVALENCE)
-    values |= {"precision": values["purity"], "recall": values["completeness"]}
-    values |= {"purity_5": purity, "completeness_5": completeness}
-    return {"n": values["n"], **{name: values[name] for name in SCORES}}
 
 
 def _oracle_epoch(run, labels):
