@@ -5,6 +5,7 @@ import pytest
 from astropy.table import Table
 
 from galmerge_da.evaluation import morphology_table, train_forest
+from galmerge_da.experiments import sim_to_sim
 from galmerge_da.experiments.baselines import BASELINES, add_baselines, baseline_scores
 from galmerge_da.experiments.study import FinishedRun
 from galmerge_da.experiments.study_tables import SCORES, format_summary, score_runs, summarise_runs
@@ -28,8 +29,7 @@ def run(name, seed, folder):
         key: TracedSplit(order[rows], order[rows].astype(str), rng.normal(size=(2, len(order[rows]), 2)))
         for key, rows in SPLITS.items()
     }
-    history = Table({"epoch": [1, 2], "source_validation": [0.5, 0.6], "cross_entropy": [1.0, 0.9]})
-    history["select_source_validation"] = [0.5, 0.6]
+    history = Table({"epoch": [1, 2], "validation_cross_entropy": [0.6, 0.5], "validation_accuracy": [0.7, 0.8]})
     return FinishedRun(name, "deepmerge", seed, folder, history, Table(), trace, ())
 
 
@@ -103,3 +103,14 @@ def test_baselines_are_rows_of_the_table_and_of_the_summary(study, tmp_path):
     for suffix in ("fits", "ecsv"):
         scores.write(tmp_path / f"scores.{suffix}")
         assert list(Table.read(tmp_path / f"scores.{suffix}")["run"]) == list(scores["run"])
+
+
+def test_the_sim_to_sim_study_writes_them_beside_its_runs(study, tmp_path, monkeypatch):
+    finished, data, labels, _ = study
+    monkeypatch.setattr(sim_to_sim, "simulate_pair", lambda *args, **options: (*data.values(), labels))
+    monkeypatch.setattr(sim_to_sim, "run_study", lambda *args, **options: finished)
+    scores, _ = sim_to_sim.run_sim_to_sim(tmp_path)
+    assert set(scores["run"]) == {"noDA", "MMD", *BASELINES}
+    for name in ("scores", "summary"):
+        assert set(Table.read(tmp_path / f"{name}.fits")["run"]) == set(scores["run"])
+    assert "random forest" in (tmp_path / "summary.txt").read_text()
