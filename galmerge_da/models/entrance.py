@@ -107,7 +107,9 @@ class Entrance(nn.Module):
         super().__init__()
         self.config = config
         self.in_channels = in_channels
-        self.out_channels = (in_channels if config.colour else 1) + config.rotation_residual + config.unsharp + config.faint
+        self.out_channels = (
+            (in_channels if config.colour else 1) + config.rotation_residual + config.unsharp + config.faint
+        )
         self.register_buffer("mean", torch.zeros(self.out_channels))
         self.register_buffer("std", torch.ones(self.out_channels))
 
