@@ -227,7 +227,7 @@ def step_table(device, repeats):
         largest.setup(name)
         size = f"{largest.track_largest_tensor(name):.2f}"
         added = 1e3 * median(each - times[0])
-        rows.append((name, largest.needs(), size, 1e3 * median(each), median(each / times[0]), added))
+        rows.append((f"``{name}``", largest.needs(), size, 1e3 * median(each), median(each / times[0]), added))
     return Table(rows=rows, names=("method", "needs", "largest tensor", "step, ms", "step ratio", "added, ms"))
 
 
