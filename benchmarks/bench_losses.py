@@ -236,7 +236,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=1, help="of the CPU")
-    parser.add_argument("--repeats", type=int, default=11)
+    parser.add_argument("--repeats", type=int, default=13)
     parser.add_argument("--rst", help="file to which the table of steps is written as reStructuredText")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
