@@ -15,7 +15,7 @@ from galmerge_da.cli import main
 from galmerge_da.cli._host import Command, check_output
 from galmerge_da.exceptions import InputError, InputWarning
 
-COMMANDS = ("simulate", "train", "classify", "demo", "plugins", "download", "convert")
+COMMANDS = ("simulate", "train", "classify", "demo", "experiment", "plugins", "download", "convert")
 
 
 def run(*arguments):
@@ -39,7 +39,9 @@ def test_the_commands_are_those_of_the_documentation():
     assert sorted(main.commands) == sorted(COMMANDS)
 
 
-@pytest.mark.parametrize("name", [*COMMANDS, "plugins show", "plugins new"])
+@pytest.mark.parametrize(
+    "name", [*COMMANDS, "experiment sim-to-sim", "experiment sim-to-real", "plugins show", "plugins new"]
+)
 def test_each_command_explains_itself(name):
     done = run(*name.split(), "--help")
     assert done.exit_code == 0

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import gaussian_filter
 
 from galmerge_da.exceptions import ConfigError, InputError
 from galmerge_da.models import Entrance, EntranceConfig
@@ -218,3 +219,34 @@ def test_a_wrong_shape_is_named(shape):
 def test_a_wrong_option_is_named(options, words):
     with pytest.raises(ConfigError, match=words):
         EntranceConfig(**options)
+
+
+@pytest.mark.parametrize("size", [7, 20])
+def test_unsharp_and_faint_match_scipy(size):
+    images = frames(size=size)
+    result = Entrance(EntranceConfig(unsharp=True, faint=True), 3)(torch.from_numpy(images)).numpy()
+    mean = bands_by_numpy(images).mean(1)
+    smooth = gaussian_filter(mean, (0, 2, 2), mode="nearest", truncate=3)
+    np.testing.assert_allclose(result[:, 3], mean - smooth, rtol=1e-3, atol=2e-5)
+    faint = [
+        bands_by_numpy(np.repeat(image.mean(0)[None, None], 3, 1), softening=0.005)[0, 0]
+        for image in images.astype(np.float64)
+    ]
+    np.testing.assert_allclose(result[:, 4], faint, rtol=1e-3, atol=1e-4)
+
+
+def test_without_colour_there_is_the_mean_of_the_bands():
+    images = frames()
+    entrance = Entrance(EntranceConfig(colour=False, rotation_residual=True, unsharp=True, faint=True), 3)
+    result = entrance(torch.from_numpy(images))
+    assert result.shape[1] == entrance.out_channels == 4
+    np.testing.assert_allclose(result[:, 0].numpy(), bands_by_numpy(images).mean(1), rtol=1e-4, atol=1e-5)
+    full = Entrance(EntranceConfig(rotation_residual=True, unsharp=True, faint=True), 3)(torch.from_numpy(images))
+    assert torch.equal(result[:, 1:], full[:, 3:])
+
+
+@pytest.mark.parametrize("name", ["rotation_residual", "unsharp", "faint", "colour"])
+def test_channels_are_asked_for_by_true_or_false(name):
+    with pytest.raises(ConfigError, match=f"{name} must be true or false"):
+        EntranceConfig(**{name: 1})
+    assert EntranceConfig(**{name: True}) is not None

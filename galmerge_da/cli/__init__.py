@@ -12,6 +12,7 @@ from galmerge_da.cli.classify import classify
 from galmerge_da.cli.convert import convert
 from galmerge_da.cli.demo import demo
 from galmerge_da.cli.download import download
+from galmerge_da.cli.experiment import experiment
 from galmerge_da.cli.plugins import plugins
 from galmerge_da.cli.simulate import simulate
 from galmerge_da.cli.train import train
@@ -28,5 +29,5 @@ def main():
 
 
 main.params.append(verbose_option())
-for command in (simulate, train, classify, demo, plugins, download, convert):
+for command in (simulate, train, classify, demo, experiment, plugins, download, convert):
     main.add_command(command)

@@ -80,7 +80,10 @@ class FinishedRun:
         return self.folder / "model.safetensors"
 
 
-def run_study(runs, source, target, folder, *, recipe, seeds, backbones=("deepmerge",), n_jobs=1, progress=False):
+def run_study(
+    runs, source, target, folder, *, recipe, seeds, backbones=("deepmerge",), init=None, n_jobs=1,
+    progress=False,
+):  # fmt: skip
     """Train every run with every seed and backbone, or take it from the folder where it is there already.
 
     Parameters
@@ -96,6 +99,8 @@ def run_study(runs, source, target, folder, *, recipe, seeds, backbones=("deepme
         Tables of the recipe that all runs share.
     seeds : sequence of int
     backbones : sequence of str, optional
+    init : mapping of int to path-like, optional
+        Seed -> folder of a finished run that all runs without a start of their own begin with.
     n_jobs : int, optional
         Runs at a time, each on its share of the cores.
     progress : bool, optional
@@ -118,20 +123,20 @@ def run_study(runs, source, target, folder, *, recipe, seeds, backbones=("deepme
         for backbone in backbones for run in runs for seed in seeds
     ]  # fmt: skip
     threads = max(1, (os.cpu_count() or 1) // n_jobs)
-    places = {}
+    places, starts = {}, {}
     with tqdm(total=len(tasks), disable=not progress, desc="train", unit="run") as bar:
         for stage in _stages(runs):
             some = [task for task in tasks if task.run in stage]
             for task in some:
-                start = task.run.init and places[task.run.init, task.backbone, task.seed]
-                places[task.run.name, task.backbone, task.seed] = folder / task.folder_name(start)
+                given = task.run.init and places[task.run.init, task.backbone, task.seed]
+                starts[task] = given or (init or {}).get(task.seed)
+                places[task.run.name, task.backbone, task.seed] = folder / task.folder_name(starts[task])
             work = (
                 delayed(_train)(
-                    task, source, target, places[task.run.name, task.backbone, task.seed],
-                    task.run.init and places[task.run.init, task.backbone, task.seed], threads,
+                    task, source, target, places[task.run.name, task.backbone, task.seed], starts[task], threads
                 )
                 for task in some
-            )  # fmt: skip
+            )
             for _ in Parallel(n_jobs=n_jobs, return_as="generator_unordered")(work):
                 bar.update()
     return [load_run(places[task.run.name, task.backbone, task.seed]) for task in tasks]
@@ -175,7 +180,7 @@ def load_run(folder):
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Task:
     """A run with a seed and a backbone."""
 

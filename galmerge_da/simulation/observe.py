@@ -16,7 +16,7 @@ from galmerge_da.photometry import find_nucleus, petrosian_radius
 from galmerge_da.resampling import resample
 from galmerge_da.simulation.render import render
 
-__all__ = ["FRAME_RADII", "FRAME_SIZE", "Observation", "observe"]
+__all__ = ["FRAME_RADII", "FRAME_SIZE", "PICTURE_SIZE", "Observation", "observe", "stretch_picture"]
 
 FRAME_SIZE = 75
 #: Petrosian radii across a frame: 300 of the 423 pixels of a Galaxy Zoo picture.
@@ -36,6 +36,7 @@ _PICTURE_WEIGHTS = np.array([4.9, 5.7, 7.8])
 _PICTURE_GAIN = 0.26
 #: Pixels of the picture, along each axis, that make one pixel of the frame.
 _PICTURE_PIXELS = 4
+PICTURE_SIZE = _PICTURE_PIXELS * FRAME_SIZE
 _PICTURE_QUALITY = 75
 _PICTURE_SKY = np.array([1.5, 1.5, 0.5]) / 255
 _SOFTENING = 2.5
@@ -181,12 +182,34 @@ def _picture(frame, survey, rng):
     weights = np.empty(survey.n_bands)
     weights[order] = np.interp(np.linspace(0, 2, survey.n_bands), [0, 1, 2], _PICTURE_WEIGHTS)
     channels = frame * (weights * nanomaggy * _PICTURE_GAIN).astype(np.float32)[:, None, None]
-    total = channels.sum(0)
-    total = np.where(np.abs(total) > 1e-6, _SOFTENING * total, np.float32(1e-6))
-    ratio = np.arcsinh(total) / total
     pedestal = np.empty(survey.n_bands)
     pedestal[order] = np.interp(np.linspace(0, 2, survey.n_bands), [0, 1, 2], _PICTURE_SKY)
-    channels = channels * ratio + (pedestal * rng.uniform(0.6, 1.4, len(pedestal))).astype(np.float32)[:, None, None]
+    return stretch_picture(channels, (pedestal * rng.uniform(0.6, 1.4, len(pedestal))).astype(np.float32))
+
+
+def stretch_picture(channels, pedestal=None):
+    """8-bit picture of linear channels, sent through JPEG at four times the size of a frame.
+
+    Parameters
+    ----------
+    channels : `~numpy.ndarray` of float32, shape (C, 4 FRAME_SIZE, 4 FRAME_SIZE)
+        Fluxes on the scale that `~galmerge_da.preprocessing.linearise` gives.
+    pedestal : `~numpy.ndarray`, shape (C,), optional
+        Added after the stretch.
+
+    Returns
+    -------
+    `~numpy.ndarray` of uint8, shape (C, FRAME_SIZE, FRAME_SIZE)
+
+    References
+    ----------
+    Lupton et al. 2004, PASP 116, 133.
+    """
+    total = channels.sum(0)
+    total = np.where(np.abs(total) > 1e-6, _SOFTENING * total, np.float32(1e-6))
+    channels = channels * (np.arcsinh(total) / total)
+    if pedestal is not None:
+        channels += pedestal[:, None, None]
     channels /= np.maximum(channels.max(0), 1.0)
     pixels = np.rint(np.clip(channels, 0, 1) * 255).astype(np.uint8)
     return _compress(pixels) if len(pixels) == 3 else _shrink(pixels)

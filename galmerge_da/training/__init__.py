@@ -2,6 +2,7 @@
 
 from galmerge_da.augmentation import Augmentation, augment
 from galmerge_da.training.api import Selected, TrainingResult, train
+from galmerge_da.training.composites import composite_pairs
 from galmerge_da.training.parallel import is_first_process
 from galmerge_da.training.recipe import DataOptions, ModelOptions, Recipe, TrainingOptions, read_recipe, read_tables
 from galmerge_da.training.selection import select_epoch
@@ -19,6 +20,7 @@ __all__ = [
     "TrainingResult",
     "assign_splits",
     "augment",
+    "composite_pairs",
     "is_first_process",
     "read_recipe",
     "read_tables",

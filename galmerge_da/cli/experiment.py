@@ -1,0 +1,108 @@
+"""``galmerge experiment``: the published studies."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from galmerge_da.cli._host import Command
+
+__all__ = ["experiment"]
+
+_N_JOBS = click.option("-j", "--jobs", type=click.IntRange(min=1), default=2, help="Runs at a time.")
+_SEEDS = click.option(
+    "--seed",
+    "seeds",
+    type=click.IntRange(min=0),
+    multiple=True,
+    default=(1, 2, 3),
+    help="Seed of a training; repeat it.",
+)
+_PROGRESS = click.option("--progress/--no-progress", default=True, help="Show progress bars.")
+
+
+@click.group()
+def experiment():
+    """Run the published studies; what is in the folder already is used again."""
+
+
+@experiment.command("sim-to-sim", cls=Command)
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path, file_okay=False), default="sim-to-sim", help="Folder to write to."
+)
+@click.option(
+    "-n", "--number", type=click.IntRange(min=200), show_default="6000; full: 15000", help="Galaxies per domain."
+)
+@click.option("--epochs", type=click.IntRange(min=1), default=20, help="Passes over the source.")
+@click.option("--backbone", "backbones", multiple=True, show_default="deepmerge", help="Network; repeat it.")
+@click.option("--data", help="A published data set that has been downloaded, instead of simulated galaxies.")
+@click.option("--full", is_flag=True, help="The paper's size, and the networks resnet18 and resnet-rings too.")
+@_SEEDS
+@_N_JOBS
+@_PROGRESS
+def sim_to_sim(output, number, epochs, backbones, data, full, seeds, jobs, progress):
+    """From idealised to noisy images of simulated galaxies: five runs beside the poster's."""
+    from galmerge_da.experiments import run_sim_to_sim
+
+    backbones = backbones or (("deepmerge", "resnet18", "resnet-rings") if full else ("deepmerge",))
+    run_sim_to_sim(
+        output, data=data, n=number or (15000 if full else 6000), epochs=epochs, seeds=seeds, backbones=backbones,
+        n_jobs=jobs, progress=progress,
+    )  # fmt: skip
+    click.echo((output / "summary.txt").read_text(), nl=False)
+
+
+@experiment.command("sim-to-real", cls=Command)
+@click.argument("galaxies", required=False)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, file_okay=False),
+    default="sim-to-real",
+    help="Folder to write to.",
+)
+@click.option("--image", default="image", help="Column of images or of their paths.")
+@click.option("--survey", default="sdss-jpeg", help="What the pictures are.")
+@click.option("--objid", help="Column of SDSS object ids; galaxies of one field share a fold.")
+@click.option("-n", "--number", type=click.IntRange(min=200), default=9000, help="Simulated galaxies.")
+@click.option("--epochs", type=click.IntRange(min=1), default=12, help="Passes over the source.")
+@click.option(
+    "--folds", type=click.IntRange(min=2), default=5, help="Parts that are scored by what adapted to the others."
+)
+@click.option("--run", "names", multiple=True, show_default="all", help="Name of a run; repeat it.")
+@click.option("--label", help="Column of labels, looked at once everything is classified. Needs --ledger.")
+@click.option("--kind", help="Column of the kinds of galaxies that are no mergers.")
+@click.option("--ledger", type=click.Path(path_type=Path, dir_okay=False), help="Where the look is written down.")
+@_SEEDS
+@_N_JOBS
+@_PROGRESS
+def sim_to_real(
+    galaxies, output, image, survey, objid, number, epochs, folds, names, label, kind, ledger, seeds, jobs, progress
+):
+    """From simulated galaxies to a survey's pictures, GALAXIES: a table or a folder, or a simulated stand-in."""
+    from galmerge_da.experiments import REAL_RUNS, run_sim_to_real, score_real
+
+    if label and not ledger:
+        raise click.UsageError("--label needs --ledger: every look at labels is written down")
+    known = {run.name: run for run in REAL_RUNS}
+    if unknown := [name for name in names if name not in known]:
+        raise click.UsageError(f"no run {unknown[0]!r}; there are {', '.join(known)}")
+    runs = [known[name] for name in names] if names else list(REAL_RUNS)
+    catalogue = run_sim_to_real(
+        output, galaxies, image=image, survey=survey, objid=objid, runs=runs, n=number, epochs=epochs, seeds=seeds,
+        n_folds=folds, n_jobs=jobs, progress=progress,
+    )  # fmt: skip
+    if label is None and galaxies is not None:
+        click.echo(f"{len(catalogue)} galaxies classified: {output / 'catalogue.fits'}")
+        return
+    scores = score_real(
+        catalogue, label or "label", [run.name for run in runs], kind=kind, ledger=ledger,
+        dataset=Path(galaxies).resolve().parent.name if galaxies else "stand-in",
+        command=f"galmerge experiment sim-to-real {shlex.join(sys.argv[3:])}",
+    )  # fmt: skip
+    for suffix in ("ecsv", "fits"):
+        scores.write(output / f"scores.{suffix}", overwrite=True)
+    shown = scores["run", "auc", "auc_low", "auc_high", "ap", "ap_low", "ap_high", "completeness_50"]
+    shown.round(3)
+    click.echo("\n".join(shown.pformat(max_lines=-1, max_width=-1)))

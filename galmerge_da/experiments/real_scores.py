@@ -1,0 +1,150 @@
+"""Scores of the sim-to-real study: every run beside asymmetry, with intervals over seeds and galaxies."""
+
+import numpy as np
+from astropy.table import Table
+
+from galmerge_da.evaluation import append_look
+from galmerge_da.exceptions import InputError
+from galmerge_da.metrics import average_precision, roc_auc
+
+__all__ = ["completeness_at_purity", "score_real"]
+
+_PURITIES = (0.5, 0.8)
+
+
+def completeness_at_purity(labels, scores, purity):
+    """The largest share of the mergers that a threshold finds with at least some purity.
+
+    Parameters
+    ----------
+    labels : array_like of int, shape (N,)
+        1 for mergers.
+    scores : array_like, shape (N,)
+        Larger for mergers.
+    purity : float
+
+    Returns
+    -------
+    float
+        0 where no threshold is so pure.
+    """
+    labels, scores = np.asarray(labels), np.asarray(scores)
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.diff(scores[order]) != 0, True)
+    found, taken = np.cumsum(labels[order])[last], np.flatnonzero(last) + 1
+    pure = found >= purity * taken
+    return float(found[pure].max(initial=0) / max(1, labels.sum()))
+
+
+_MEASURES = {
+    "auc": roc_auc,
+    "ap": average_precision,
+    **{
+        f"completeness_{round(100 * purity)}": lambda labels, scores, purity=purity: completeness_at_purity(
+            labels, scores, purity
+        )
+        for purity in _PURITIES
+    },
+}
+
+
+def score_real(
+    catalogue, label, runs, *, kind=None, baseline="asymmetry", reference="noDA", n_bootstrap=1000, seed=0,
+    ledger=None, dataset="", command="", note="",
+):  # fmt: skip
+    """Look at the labels, once, and score every run.
+
+    Parameters
+    ----------
+    catalogue : `~astropy.table.Table`
+        As `run_sim_to_real` gives it, with a column of labels.
+    label : str
+        That column: 1 for a merger, 0 for another galaxy.
+    runs : sequence of str
+        Names of columns of scores. A run ``x`` with columns ``x_seed<k>`` has its seeds resampled too.
+    kind : str, optional
+        Column of the kinds of galaxies: AUC of mergers against each kind.
+    baseline, reference : str, optional
+        Columns that every run is compared with, galaxy by galaxy.
+    n_bootstrap : int, optional
+        Resamples of seeds and, within them, of galaxies.
+    seed : int, optional
+        Of the resampling.
+    ledger : path-like, optional
+        Where the look is written down, with ``dataset``, ``command`` and ``note``.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        A row per run and for the baseline: ``auc``, ``ap``, ``completeness_50``
+        and ``completeness_80`` (at that purity) of the mean over seeds, their
+        central 95 % ``<score>_low`` and ``<score>_high``, mean and standard
+        deviation over single seeds ``<score>_seeds`` and ``<score>_seeds_sd``,
+        differences ``<score>_minus_<baseline>`` and ``<score>_minus_<reference>``
+        with intervals, and ``auc_<kind>``.
+
+    Raises
+    ------
+    InputError
+        If a column is missing or a score is not finite.
+    """
+    truth = np.asarray(catalogue[label]).astype(int)
+    names = list(dict.fromkeys([*runs, baseline]))
+    columns = {name: _seeds(catalogue, name) for name in names}
+    whole = {
+        name: {key: measure(truth, scores.mean(0)) for key, measure in _MEASURES.items()}
+        for name, scores in columns.items()
+    }
+    drawn = _bootstrap(truth, columns, n_bootstrap, seed)
+    rows = []
+    for name in names:
+        row = {"run": name, "n": len(truth), "n_mergers": int(truth.sum()), "n_seeds": len(columns[name])}
+        for key, measure in _MEASURES.items():
+            single = [measure(truth, scores) for scores in columns[name]]
+            row[key] = whole[name][key]
+            row[f"{key}_low"], row[f"{key}_high"] = np.percentile(drawn[name][key], [2.5, 97.5])
+            row[f"{key}_seeds"] = np.mean(single)
+            row[f"{key}_seeds_sd"] = np.std(single, ddof=1) if len(single) > 1 else np.nan
+            for other in (baseline, reference):
+                if other not in names:
+                    continue
+                difference = drawn[name][key] - drawn[other][key]
+                row[f"{key}_minus_{other}"] = whole[name][key] - whole[other][key]
+                limits = np.percentile(difference, [2.5, 97.5])
+                row[f"{key}_minus_{other}_low"], row[f"{key}_minus_{other}_high"] = limits
+        if kind is not None:
+            kinds = np.asarray(catalogue[kind]).astype(str)
+            for each in np.unique(kinds[truth == 0]):
+                some = (truth == 1) | (kinds == each)
+                row[f"auc_{each}"] = roc_auc(truth[some], columns[name].mean(0)[some])
+        rows.append(row)
+    table = Table(rows=rows)
+    if ledger is not None:
+        figures = {f"{row['run']}_{key}": float(row[key]) for row in table for key in _MEASURES}
+        append_look(ledger, dataset=dataset, command=command, figures=figures, note=note)
+    return table
+
+
+def _seeds(catalogue, name):
+    """Scores of each seed of a run, shape (seeds, N)."""
+    own = [column for column in catalogue.colnames if column.startswith(f"{name}_seed")] or [name]
+    if missing := [column for column in own if column not in catalogue.colnames]:
+        raise InputError(f"the catalogue has no column {missing[0]!r}")
+    scores = np.stack([np.ma.filled(np.ma.asarray(catalogue[column]).astype(float), np.nan) for column in own])
+    if not np.all(np.isfinite(scores)):
+        raise InputError(f"{int(np.count_nonzero(~np.isfinite(scores).all(0)))} galaxies have no score of {name!r}")
+    return scores
+
+
+def _bootstrap(truth, columns, n_bootstrap, seed):
+    """Run -> score -> its values over resamples; the same galaxies are drawn for all runs."""
+    rng = np.random.default_rng(seed)
+    drawn = {name: {key: np.empty(n_bootstrap) for key in _MEASURES} for name in columns}
+    for k in range(n_bootstrap):
+        rows = rng.integers(len(truth), size=len(truth))
+        for name, scores in columns.items():
+            seeds = rng.integers(len(scores), size=len(scores))
+            mean = scores[seeds][:, rows].mean(0)
+            for key, measure in _MEASURES.items():
+                drawn[name][key][k] = measure(truth[rows], mean)
+    return drawn

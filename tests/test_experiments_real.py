@@ -1,0 +1,131 @@
+"""The sim-to-real study: folds, scores with intervals, and the whole way once."""
+
+import json
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
+
+from galmerge_da import simulate
+from galmerge_da.cli import main
+from galmerge_da.exceptions import InputError
+from galmerge_da.experiments import RealRun, run_sim_to_real, score_real
+from galmerge_da.experiments.real_scores import completeness_at_purity
+from galmerge_da.experiments.sim_to_real import assign_folds, sdss_field, stand_in
+
+
+@settings(deadline=None, max_examples=50)
+@given(groups=st.lists(st.integers(0, 12), min_size=20, max_size=80), n_folds=st.integers(2, 5), seed=st.integers(0, 9))
+def test_no_group_is_in_two_folds_and_folds_are_alike(groups, n_folds, seed):
+    if len(set(groups)) < n_folds:
+        with pytest.raises(InputError, match="folds need as many groups"):
+            assign_folds(groups, n_folds, seed=seed)
+        return
+    fold = assign_folds(groups, n_folds, seed=seed)
+    assert set(fold) == set(range(n_folds))
+    assert all(len(set(fold[np.array(groups) == group])) == 1 for group in groups)
+    sizes = np.bincount(fold)
+    assert sizes.max() - sizes.min() <= np.bincount(groups).max()
+
+
+def test_a_field_is_run_camcol_and_field():
+    # bits from the top: 1 free, 4 sky version, 11 rerun, 16 run, 3 camcol, 1 first field, 12 field, 16 object
+    def objid(run, camcol, field, number):
+        return (2 << 59) | (40 << 48) | (run << 32) | (camcol << 29) | (field << 16) | number
+
+    ids = [objid(752, 1, 17, 5), objid(752, 1, 17, 900), objid(752, 2, 17, 5), objid(753, 1, 17, 5)]
+    fields = sdss_field(ids)
+    assert fields[0] == fields[1] and len(set(fields)) == 3
+    assert np.array_equal(sdss_field([str(each) for each in ids]), fields)
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 10_000), n=st.integers(2, 40), purity=st.sampled_from([0.3, 0.5, 0.8, 1.0]))
+def test_completeness_at_purity_is_that_of_scikit_learn(seed, n, purity):
+    rng = np.random.default_rng(seed)
+    labels, scores = np.append(rng.integers(0, 2, n - 1), 1), rng.integers(0, 8, n)
+    precision, recall, _ = precision_recall_curve(labels, scores)
+    expected = max((r for p, r in zip(precision[:-1], recall[:-1], strict=True) if p >= purity), default=0.0)
+    assert completeness_at_purity(labels, scores, purity) == pytest.approx(expected)
+
+
+@pytest.fixture
+def catalogue():
+    rng = np.random.default_rng(0)
+    labels = (rng.uniform(size=600) < 0.15).astype(int)
+    good = [1.5 * labels + rng.normal(size=600) for _ in range(3)]
+    table = Table({"label": labels, "kind": rng.choice(["disc", "elliptical"], 600)})
+    for k, scores in enumerate(good, start=1):
+        table[f"good_seed{k}"] = scores
+    table["good"] = np.mean(good, axis=0)
+    table["noDA_seed1"] = 0.5 * labels + rng.normal(size=600)
+    table["noDA"] = table["noDA_seed1"]
+    table["asymmetry"] = 0.7 * labels + rng.normal(size=600)
+    return table
+
+
+def test_scores_are_those_of_scikit_learn_and_intervals_hold_them(catalogue, tmp_path):
+    scores = score_real(
+        catalogue, "label", ["noDA", "good"], kind="kind", n_bootstrap=200, ledger=tmp_path / "looks.jsonl",
+        dataset="made up", command="a command",
+    )  # fmt: skip
+    assert scores["run"].tolist() == ["noDA", "good", "asymmetry"]
+    labels = catalogue["label"]
+    for row in scores:
+        assert row["auc"] == pytest.approx(roc_auc_score(labels, catalogue[row["run"]]))
+        assert row["ap"] == pytest.approx(average_precision_score(labels, catalogue[row["run"]]))
+        assert row["auc_low"] < row["auc"] < row["auc_high"]
+        some = (labels == 1) | (catalogue["kind"] == "disc")
+        assert row["auc_disc"] == pytest.approx(roc_auc_score(labels[some], catalogue[row["run"]][some]))
+    good = scores[1]
+    assert good["n_seeds"] == 3 and good["auc"] > good["auc_seeds"] and good["auc_seeds_sd"] > 0
+    assert 0 < good["auc_minus_asymmetry_low"] < good["auc_minus_asymmetry"] < good["auc_minus_asymmetry_high"]
+    assert scores[2]["auc_minus_asymmetry"] == scores[2]["auc_minus_asymmetry_high"] == 0
+    (look,) = [json.loads(line) for line in (tmp_path / "looks.jsonl").read_text().splitlines()]
+    assert look["figures"]["good_auc"] == pytest.approx(good["auc"]) and look["dataset"] == "made up"
+
+
+def test_a_galaxy_without_a_score_is_not_passed_over(catalogue):
+    catalogue["good_seed2"][7] = np.nan
+    with pytest.raises(InputError, match="1 galaxies have no score of 'good'"):
+        score_real(catalogue, "label", ["good"], n_bootstrap=2)
+    with pytest.raises(InputError, match="no column 'best'"):
+        score_real(catalogue, "label", ["best"], n_bootstrap=2)
+
+
+def test_the_stand_in_has_few_mergers():
+    table = stand_in(40, prevalence=0.1)
+    assert len(table) == 40 and table["label"].sum() == 4 and table["image"].dtype == np.uint8
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the classifier puts")  # so few galaxies, one epoch
+def test_the_study_classifies_every_galaxy_by_models_that_have_not_seen_it(tmp_path):
+    galaxies = simulate(50, "sdss-jpeg", seed=77)
+    runs = [RealRun("noDA"), RealRun("TL+coral", {"coral": 1.0}, transfer=True), RealRun("pairs", composites=0.2)]
+    settings = dict(runs=runs, n=200, epochs=1, seeds=(1, 2), n_folds=2)
+    catalogue = run_sim_to_real(tmp_path, galaxies, **settings)
+    assert catalogue["id"].tolist() == galaxies["id"].tolist()
+    for run in runs:
+        both = np.stack([catalogue[f"{run.name}_seed{seed}"] for seed in (1, 2)])
+        assert np.all(np.isfinite(both)) and np.allclose(both.mean(0), catalogue[run.name])
+    made = [path.name for path in (tmp_path / "runs").iterdir()]
+    for start, n in (("noda", 2), ("tl-coral-deepmerge", 4), ("tl-coral-start", 2), ("pairs", 4)):
+        assert sum(name.startswith(start) for name in made) == n
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("model.safetensors")}
+    again = run_sim_to_real(tmp_path, galaxies, **settings)
+    assert np.array_equal(again["pairs"], catalogue["pairs"])
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("model.safetensors")}
+
+
+def test_the_command_asks_for_a_ledger_and_for_runs_that_exist(tmp_path):
+    def run(*arguments):
+        return CliRunner().invoke(main, ["experiment", "sim-to-real", *arguments, "-o", str(tmp_path / "out")])
+
+    assert run("t.fits", "--label", "merger").exit_code == 2
+    assert "no run 'best'" in run("t.fits", "--run", "best").stderr
+    assert not (tmp_path / "out").exists()
