@@ -122,6 +122,18 @@ def test_copies_of_copies_share_a_group_and_a_split():
         assert len(set(assign_splits(group, seed=seed)[10:])) == 1
 
 
+@pytest.mark.parametrize("size", [32, 75])
+def test_smooth_galaxies_are_not_taken_for_copies_of_each_other(size):
+    rng = np.random.default_rng(6)
+    y, x = np.indices((size, size)) - (size - 1) / 2
+    scale = rng.uniform(0.08, 0.16, 40)[:, None, None] * size
+    at = rng.uniform(-0.3, 0.3, (2, 40, 1, 1)) * size
+    flux = np.exp(-np.hypot(x, y) / scale) + 0.1 * np.exp(-((x - at[0]) ** 2 + (y - at[1]) ** 2) / (0.02 * size**2))
+    images = np.repeat(flux[:, None], 3, axis=1).astype(np.float32)
+    group = find_twins(np.concatenate([images, images[:, :, ::-1]]))
+    assert group.tolist() == [*range(40), *range(40)]
+
+
 def test_blank_images_do_no_harm(originals):
     images = np.concatenate([np.zeros((2, 3, 75, 75), np.float32), originals[:4], np.full((1, 3, 75, 75), np.nan)])
     assert find_twins(images).tolist() == [0, 0, 2, 3, 4, 5, 6]

@@ -120,7 +120,8 @@ def _load(path):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelFileError(
-            f"{path} holds more than tensors and plain values, or is no checkpoint; nothing in it was run ({_first_line(error)})"
+            f"{path} holds more than tensors and plain values, or is no checkpoint; nothing in it was run "
+            f"({_first_line(error)})"
         ) from None
     except (RuntimeError, EOFError, ValueError, OSError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise ModelFileError(f"{path} is not a checkpoint of torch: {_first_line(error)}") from None

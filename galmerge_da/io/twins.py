@@ -20,7 +20,7 @@ __all__ = ["find_twins", "join_groups"]
 
 _CHUNK = 256
 #: Smallest side of an image with a pattern to compare.
-_SMALLEST = 24
+_SMALLEST = 32
 _N_RADII, _N_ANGLES = 32, 96
 #: Harmonics of the angle that make the pattern: odd ones, since what galaxies have in common, discs and
 #: pairs of arms, looks the same after half a turn.
@@ -29,8 +29,13 @@ _HARMONICS = slice(3, 40, 2)
 _ZOOMS = range(-3, 4)
 #: Rows that each row is compared with in full, the most similar ones, and how similar they have to be at least.
 _N_CANDIDATES, _SIMILAR = 8, 0.85
-#: Correlation of the patterns of copies at least, and share of their maps' variance that they may not share.
-_CORRELATED, _UNEXPLAINED = 0.85, 0.15
+#: Copies have patterns with a correlation that exceeds the median of so many random pairs by so many standard
+#: deviations, within these limits; where the median itself is so high, images are too smooth to be told apart.
+#: Fewer rows than that may well be copies of one another, and say nothing about chance.
+_N_FOR_CHANCE = 10
+_N_DRAWN, _SIGMAS, _CORRELATED, _TOO_SMOOTH = 1000, 4.0, (0.85, 0.97), 0.75
+#: Share of the variance of their maps in which copies may differ.
+_UNEXPLAINED = 0.15
 
 
 def find_twins(images, *, similar=True):
@@ -57,9 +62,10 @@ def find_twins(images, *, similar=True):
 
     Notes
     -----
-    Time grows with the square of N where ``similar`` is true. Images smaller than 24
-    pixels have too little detail for it, and are compared exactly only. A
-    galaxy that was simulated again from another direction is not a copy.
+    Time grows with the square of N where ``similar`` is true. Images smaller than 32
+    pixels, or so smooth that different galaxies have the same pattern, are
+    compared exactly only. A galaxy that was simulated again from another
+    direction is not a copy.
     """
     if np.ndim(images) != 4:
         raise InputError(f"images must be (N, C, H, W), got shape {np.shape(images)}")
@@ -109,10 +115,14 @@ def _similar_pairs(images, rows, centre):
     patterns = np.concatenate(
         [_patterns(images, rows[start : start + _CHUNK], centre) for start in range(0, len(rows), _CHUNK)]
     )
-    candidates = _candidates(np.abs(patterns))
+    chance = _by_chance(patterns) if len(rows) >= _N_FOR_CHANCE else np.zeros(1)
+    typical = np.median(chance)
+    if typical > _TOO_SMOOTH:
+        return np.zeros((0, 2), int)
+    least = np.clip(typical + _SIGMAS * 1.4826 * np.median(np.abs(chance - typical)), *_CORRELATED)
+    scale, candidates = _scales(images, rows), _candidates(np.abs(patterns))
     found = [
-        _check(images, rows, part, patterns, centre, scale)
-        for scale in [_scales(images, rows)]
+        _check(images, rows, part, patterns, centre, scale, least)
         for part in np.array_split(candidates, max(1, len(candidates) // _CHUNK))
     ]
     return rows[np.concatenate(found)]
@@ -135,11 +145,22 @@ def _candidates(strengths):
     return np.unique(np.sort(np.concatenate(pairs), axis=1), axis=0)
 
 
-def _check(images, rows, pairs, patterns, centre, scale):
+def _check(images, rows, pairs, patterns, centre, scale, least):
     """Those of the pairs that are copies."""
     if not len(pairs):
         return pairs
-    best, turn = np.zeros(len(pairs)), np.zeros((len(pairs), 3), int)  # zoom, whether flipped, angle
+    correlation, turn = _align(patterns, pairs)
+    close = np.flatnonzero(correlation > least)
+    if not len(close):
+        return pairs[:0]
+    one, two = (_maps(images, rows[pairs[close, side]], centre, scale) for side in (0, 1))
+    common = [_unexplained(*each) < _UNEXPLAINED for each in zip(one, two, turn[close], strict=True)]
+    return pairs[close[np.array(common)]]
+
+
+def _align(patterns, pairs):
+    """Best correlation of each pair, and with which zoom, flip and angle; shapes (M,) and (M, 3)."""
+    best, turn = np.zeros(len(pairs)), np.zeros((len(pairs), 3), int)
     for zoom in _ZOOMS:
         own, other = _overlap(zoom)
         one, two = patterns[pairs[:, 0], own], patterns[pairs[:, 1], other]
@@ -149,17 +170,16 @@ def _check(images, rows, pairs, patterns, centre, scale):
             spectrum[:, _HARMONICS] = np.sum(one * (two if flip else np.conj(two)), axis=1)
             along = np.fft.irfft(spectrum, _N_ANGLES, axis=1)
             correlation = along.max(axis=1) * _N_ANGLES / 2 / np.maximum(norm, 1e-30)
-            better = correlation > best
+            better = np.flatnonzero(correlation > best)
             best[better] = correlation[better]
-            turn[better] = np.column_stack(
-                [np.full(len(pairs), zoom), np.full(len(pairs), flip), along.argmax(axis=1)]
-            )[better]
-    close = np.flatnonzero(best > _CORRELATED)
-    if not len(close):
-        return pairs[:0]
-    one, two = (_maps(images, rows[pairs[close, side]], centre, scale) for side in (0, 1))
-    common = [_unexplained(*each) < _UNEXPLAINED for each in zip(one, two, turn[close], strict=True)]
-    return pairs[close[np.array(common)]]
+            turn[better, 0], turn[better, 1], turn[better, 2] = zoom, flip, along[better].argmax(axis=1)
+    return best, turn
+
+
+def _by_chance(patterns):
+    """Best correlations of pairs of rows drawn at random."""
+    pairs = np.random.default_rng(0).integers(len(patterns), size=(_N_DRAWN, 2))
+    return _align(patterns, pairs[pairs[:, 0] != pairs[:, 1]])[0]
 
 
 def _unexplained(one, two, turn):
