@@ -223,6 +223,13 @@ def test_a_wrong_checksum_is_an_error_and_nothing_is_left(file_server, published
     assert not (tmp_path / file).exists() and not list(tmp_path.glob(".*part"))
 
 
+def test_a_wrong_checksum_is_an_error_also_where_the_connection_breaks_every_time(file_server, tmp_path):
+    file_server.cut = [len(CONTENT) // 2, len(CONTENT)] * 20
+    with pytest.raises(DownloadError, match="does not have the published checksum"):
+        get(file_server, tmp_path, checksum="md5:" + "0" * 32)
+    assert len(file_server.asked) <= 4
+
+
 def test_another_length_than_the_published_one_is_an_error(file_server, tmp_path):
     with pytest.raises(DownloadError, match=f"the server has {len(CONTENT)} bytes, 3 are published"):
         get(file_server, tmp_path, size=3)

@@ -1,6 +1,7 @@
 """Whole studies, each one function: simulate, train, adapt, classify, score."""
 
 from galmerge_da.experiments.demo import format_scores, run_demo
+from galmerge_da.experiments.published import published_pair
 from galmerge_da.experiments.real_scores import score_real
 from galmerge_da.experiments.recipes import run_recipe
 from galmerge_da.experiments.sim_to_real import REAL_RUNS, RealRun, run_sim_to_real
@@ -10,6 +11,7 @@ __all__ = [
     "REAL_RUNS",
     "RealRun",
     "format_scores",
+    "published_pair",
     "run_demo",
     "run_recipe",
     "run_sim_to_real",

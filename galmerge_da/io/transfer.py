@@ -101,7 +101,7 @@ def fetch(url, path, *, size=None, checksum=None, progress=False):
         the disk is full.
     """
     part, note = (path.with_name(f".{path.name}.part{suffix}") for suffix in ("", ".json"))
-    idle = 0
+    idle, anew = 0, False
     while True:
         before = _length(part)
         try:
@@ -118,10 +118,11 @@ def fetch(url, path, *, size=None, checksum=None, progress=False):
         if checksum is None or has_checksum(part, checksum):
             break
         part.unlink()
-        if not before:
+        if anew or not before:
             raise DownloadError(
                 f"{url}: what arrived does not have the published checksum {checksum}; it was discarded"
             )
+        anew = True
     os.replace(part, path)
     note.unlink(missing_ok=True)
 
