@@ -12,10 +12,10 @@ from galmerge_da import classify, simulate, train
 from galmerge_da.plugins import list_plugins
 from galmerge_da.training import loop
 
-pytestmark = [
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU"),
-    pytest.mark.filterwarnings("ignore:the classifier puts"),  # so few galaxies, so few epochs
-]
+if not torch.cuda.is_available():
+    pytest.skip("needs a CUDA GPU", allow_module_level=True)
+
+pytestmark = pytest.mark.filterwarnings("ignore:the classifier puts")  # so few galaxies, so few epochs
 
 RECIPE = {
     "preprocessing": {"size": 24},
