@@ -7,7 +7,14 @@ from astropy.table import Table
 from galmerge_da.exceptions import InputError
 from galmerge_da.experiments import sim_to_sim, study
 from galmerge_da.experiments.study import Run, load_run, run_study
-from galmerge_da.experiments.study_tables import SCORES, format_summary, score_runs, summarise_runs
+from galmerge_da.experiments.study_tables import (
+    SCORES,
+    format_summary,
+    report_selectors,
+    score_runs,
+    summarise_runs,
+    summarise_selectors,
+)
 from galmerge_da.io import save_cutouts
 from galmerge_da.metrics import purity_at_prevalence, roc_auc
 
@@ -94,7 +101,8 @@ def test_a_run_may_start_from_another(finished):
 def test_scores_are_those_of_the_selected_epochs(finished, data):
     _, runs = finished
     scores = score_runs(runs, data[1])
-    assert len(scores) == len(runs) * 3 * 2
+    watched = sum(name.startswith("select_") for name in runs[0].history.colnames)
+    assert watched and len(scores) == len(runs) * (watched + 3) * 2
     assert set(scores["selector"][scores["uses_target_labels"]]) == {"oracle"}
     row = scores[(scores["run"] == "MMD") & (scores["seed"] == 2) & (scores["selector"] == "last")]
     row = row[row["domain"] == "target"][0]
@@ -105,6 +113,20 @@ def test_scores_are_those_of_the_selected_epochs(finished, data):
     for key in {(run.run, run.seed) for run in runs}:
         own = scores[(scores["run"] == key[0]) & (scores["seed"] == key[1]) & (scores["domain"] == "target")]
         assert own["auc"][own["selector"] == "oracle"][0] == own["auc"].max()
+
+
+def test_selectors_are_reported_for_every_run_and_summed_up_without_those_that_were_losses(finished, data):
+    _, runs = finished
+    picked = report_selectors(runs, data[1]["target"])
+    assert {tuple(row) for row in picked["run", "seed"]} == {(run.run, run.seed) for run in runs}
+    assert np.all(picked["auc_lost"] >= 0) and np.all(picked["auc_lost"][picked["selector"] == "oracle"] == 0)
+    picked["optimised"][(picked["selector"] == "entropy") & (picked["seed"] == 1)] = True
+    summary = summarise_selectors(picked)
+    assert summary["selector"][0] == "oracle" and np.all(np.diff(summary["auc_lost"]) >= 0)
+    (row,) = summary[summary["selector"] == "entropy"]
+    own = picked[(picked["selector"] == "entropy") & (picked["run"] != "noDA") & (picked["seed"] == 2)]
+    assert row["n_runs"] == len(own) == 2
+    assert row["auc_lost"] == pytest.approx(np.mean(own["auc_lost"]))
 
 
 def test_a_summary_has_mean_and_spread_beside_what_was_published(finished, data):

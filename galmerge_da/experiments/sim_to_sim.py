@@ -13,7 +13,13 @@ from astropy.table import Table
 from galmerge_da.experiments.baselines import add_baselines
 from galmerge_da.experiments.published import FRAMES, published_pair
 from galmerge_da.experiments.study import Run, run_study
-from galmerge_da.experiments.study_tables import format_summary, score_runs, summarise_runs
+from galmerge_da.experiments.study_tables import (
+    format_summary,
+    report_selectors,
+    score_runs,
+    summarise_runs,
+    summarise_selectors,
+)
 from galmerge_da.io import save_cutouts
 from galmerge_da.simulation import simulate
 
@@ -63,7 +69,8 @@ def run_sim_to_sim(
     Parameters
     ----------
     folder : path-like, optional
-        Gets the data, the runs, ``scores`` and ``summary`` as FITS and ECSV, and figures.
+        Gets the data and the runs; as FITS and ECSV ``scores``, ``summary``, what each selector of epochs ``picked``
+        and what it cost (``selectors``); and figures.
     data : str, optional
         A published data set that has been downloaded (``"deepmerge-simsim"``), instead of simulated galaxies.
     n : int or None, optional
@@ -98,7 +105,10 @@ def run_sim_to_sim(
     )  # fmt: skip
     scores = add_baselines(score_runs(finished, labels), finished, source, target, labels, progress=progress)
     summary = summarise_runs(scores, selector="last", published=POSTER)
-    for name, table in (("scores", scores), ("summary", summary)):
+    picked = report_selectors(finished, labels["target"])
+    selectors = summarise_selectors(picked)
+    tables = {"scores": scores, "summary": summary, "picked": picked, "selectors": selectors}
+    for name, table in tables.items():
         for suffix in ("ecsv", "fits"):
             table.write(folder / f"{name}.{suffix}", overwrite=True)
     (folder / "summary.txt").write_text(format_summary(summary) + "\n")

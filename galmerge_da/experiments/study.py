@@ -18,6 +18,7 @@ from joblib import Parallel, delayed
 from tqdm import tqdm
 
 from galmerge_da.exceptions import InputError
+from galmerge_da.inference import MergerClassifier
 from galmerge_da.inference.predict import limit_threads
 from galmerge_da.training import TracedSplit, read_recipe, train
 
@@ -78,6 +79,11 @@ class FinishedRun:
     def model(self):
         """Path of the classifier."""
         return self.folder / "model.safetensors"
+
+    @property
+    def classifier(self):
+        """The classifier, read anew."""
+        return MergerClassifier.load(self.model)
 
 
 def run_study(

@@ -1,12 +1,23 @@
 """Tables of a study: scores of every run by selector and domain, their mean and spread over seeds."""
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import Table, vstack
 
+from galmerge_da.evaluation import selection_report
 from galmerge_da.metrics import TemperatureCalibrator, binary_scores, purity_at_prevalence, roc_auc
-from galmerge_da.training.selection import WATCHED, choose_epoch
+from galmerge_da.training.selection import SELECTORS, WATCHED, choose_epoch
 
-__all__ = ["BASELINE", "ORACLE", "SCORES", "format_summary", "score_runs", "scores_of", "summarise_runs"]
+__all__ = [
+    "BASELINE",
+    "ORACLE",
+    "SCORES",
+    "format_summary",
+    "report_selectors",
+    "score_runs",
+    "scores_of",
+    "summarise_runs",
+    "summarise_selectors",
+]
 
 #: The selector that looks at labels of the target; it says so in every table.
 ORACLE = "oracle"
@@ -22,7 +33,7 @@ SCORES = (
 PREVALENCE = 0.05
 
 
-def score_runs(finished, labels, *, selectors=("source_validation", "last")):
+def score_runs(finished, labels, *, selectors=SELECTORS):
     """Score runs on the held-out rows of both domains.
 
     Parameters
@@ -32,7 +43,7 @@ def score_runs(finished, labels, *, selectors=("source_validation", "last")):
         ``"source"`` and ``"target"`` -> class of every row of the data set. Those of the target are used for
         scores, and by the oracle; by nothing else.
     selectors : sequence of str, optional
-        Who chooses the epoch; the oracle is added.
+        Who chooses the epoch, all that were watched by default; the oracle is added.
 
     Returns
     -------
@@ -135,6 +146,60 @@ def summarise_runs(scores, *, selector, published=None):
     table = Table(rows=rows)
     table.meta["SELECTOR"] = selector
     return table
+
+
+def report_selectors(finished, labels):
+    """What each selector picked in every run, and what it cost against the oracle.
+
+    Parameters
+    ----------
+    finished : list of FinishedRun
+    labels : array_like of int
+        Class of every row of the target.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        ``run``, ``backbone``, ``seed`` and the columns of `~galmerge_da.evaluation.selection_report`.
+    """
+    parts = []
+    for run in finished:
+        table = selection_report(run, labels)
+        for index, name in enumerate(("run", "backbone", "seed")):
+            table.add_column([getattr(run, name)] * len(table), index=index, name=name)
+        parts.append(table)
+    return vstack(parts, metadata_conflicts="silent")
+
+
+def summarise_selectors(table):
+    """Each selector over all runs that adapt: mean and largest AUC lost, mean rank correlation, least loss first.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        As `report_selectors` gives it. Runs in which the selector was a loss do not count.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        ``selector``, ``n_runs``, ``auc_lost``, ``auc_lost_max``, ``rank_correlation``.
+    """
+    rows = []
+    for name in dict.fromkeys(table["selector"]):
+        own = table[(table["selector"] == name) & (table["run"] != "noDA") & ~table["optimised"]]
+        if not len(own):
+            continue
+        known = own["rank_correlation"][np.isfinite(own["rank_correlation"])]
+        rows.append(
+            {
+                "selector": name,
+                "n_runs": len(own),
+                "auc_lost": float(np.mean(own["auc_lost"])),
+                "auc_lost_max": float(np.max(own["auc_lost"])),
+                "rank_correlation": float(np.mean(known)) if len(known) else np.nan,
+            }
+        )
+    return Table(rows=sorted(rows, key=lambda row: row["auc_lost"]))
 
 
 def format_summary(summary, scores=("auc", "average_precision", "accuracy", "f1", "brier")):
