@@ -88,10 +88,16 @@ def augment(images, options, generator):
         images = images * torch.exp(options.gain * draws)
     if options.noise:
         sigma = uniform(0, options.noise)[:, None, None, None] * images.amax(dim=(2, 3), keepdim=True).clamp(min=0)
-        seed = int(torch.randint(2**62, (), generator=generator))
-        own = torch.Generator(images.device).manual_seed(seed)
-        images = images + sigma * torch.randn(images.shape, generator=own, device=images.device)
+        images = images + sigma * _normal(images.shape, images.device, generator)
     return images
+
+
+def _normal(shape, device, generator):
+    """Normal deviates, drawn on the device: millions a step from the CPU would cost more than the step."""
+    if device.type != generator.device.type:
+        seed = int(torch.randint(2**62, (), generator=generator))
+        generator = torch.Generator(device).manual_seed(seed)
+    return torch.randn(shape, generator=generator, device=device)
 
 
 def _turn(images, which):
