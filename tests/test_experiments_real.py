@@ -5,13 +5,11 @@ import json
 import numpy as np
 import pytest
 from astropy.table import Table
-from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from galmerge_da import simulate
-from galmerge_da.cli import main
 from galmerge_da.exceptions import InputError
 from galmerge_da.experiments import RealRun, run_sim_to_real, score_real
 from galmerge_da.experiments.real_scores import completeness_at_purity
@@ -120,12 +118,3 @@ def test_the_study_classifies_every_galaxy_by_models_that_have_not_seen_it(tmp_p
     again = run_sim_to_real(tmp_path, galaxies, **settings)
     assert np.array_equal(again["pairs"], catalogue["pairs"])
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("model.safetensors")}
-
-
-def test_the_command_asks_for_a_ledger_and_for_runs_that_exist(tmp_path):
-    def run(*arguments):
-        return CliRunner().invoke(main, ["experiment", "sim-to-real", *arguments, "-o", str(tmp_path / "out")])
-
-    assert run("t.fits", "--label", "merger").exit_code == 2
-    assert "no run 'best'" in run("t.fits", "--run", "best").stderr
-    assert not (tmp_path / "out").exists()

@@ -1,0 +1,103 @@
+"""``galmerge experiment``: options reach the studies, labels are looked at only with a ledger."""
+
+import numpy as np
+import pytest
+from astropy.table import Table
+from click.testing import CliRunner
+
+from galmerge_da import experiments
+from galmerge_da.cli import main
+
+
+def run(*arguments):
+    return CliRunner().invoke(main, ["experiment", *map(str, arguments)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], {"n": 6000, "backbones": ("deepmerge",), "seeds": (1, 2, 3), "epochs": 20, "data": None, "n_jobs": 2}),
+        (["--full", "-j", 1], {"n": 15000, "backbones": ("deepmerge", "resnet18", "resnet-rings"), "n_jobs": 1}),
+        (
+            ["-n", 300, "--seed", 7, "--epochs", 2, "--backbone", "resnet18", "--data", "deepmerge-simsim"],
+            {"n": 300, "seeds": (7,), "epochs": 2, "backbones": ("resnet18",), "data": "deepmerge-simsim"},
+        ),
+    ],
+)
+def test_options_reach_sim_to_sim(monkeypatch, tmp_path, arguments, expected):
+    given = {}
+
+    def study(folder, **options):
+        folder.mkdir()
+        (folder / "summary.txt").write_text("the summary\n")
+        given.update(options)
+
+    monkeypatch.setattr(experiments, "run_sim_to_sim", study)
+    done = run("sim-to-sim", "-o", tmp_path / "out", *arguments)
+    assert (done.exit_code, done.stdout) == (0, "the summary\n")
+    assert {key: given[key] for key in expected} == expected
+
+
+@pytest.fixture
+def real(monkeypatch, tmp_path):
+    """The study of real galaxies as a stub that remembers its options."""
+    given = {}
+
+    def study(folder, galaxies, **options):
+        folder.mkdir()
+        given.update(options, galaxies=galaxies)
+        rng = np.random.default_rng(0)
+        table = Table({"merger": rng.integers(0, 2, 80), "label": rng.integers(0, 2, 80)})
+        for run in options["runs"]:
+            table[run.name] = table["merger"] + rng.normal(size=80)
+        table["asymmetry"] = rng.normal(size=80)
+        return table
+
+    monkeypatch.setattr(experiments, "run_sim_to_real", study)
+    return given, tmp_path / "out"
+
+
+def test_labels_are_not_looked_at_unless_asked(real):
+    given, folder = real
+    done = run("sim-to-real", "t.csv", "--run", "MMD", "--objid", "objid", "--image", "file", "-o", folder)
+    assert done.exit_code == 0 and "80 galaxies classified" in done.stdout
+    assert [each.name for each in given["runs"]] == ["MMD"]
+    assert (given["galaxies"], given["objid"], given["image"], given["n_folds"]) == ("t.csv", "objid", "file", 5)
+    assert not list(folder.glob("scores*"))
+
+
+def test_labels_are_looked_at_once_and_the_look_is_written_down(real, tmp_path):
+    _, folder = real
+    ledger = tmp_path / "looks.jsonl"
+    done = run(
+        "sim-to-real",
+        "set/t.csv",
+        "--run",
+        "noDA",
+        "--run",
+        "MMD",
+        "--label",
+        "merger",
+        "--ledger",
+        ledger,
+        "-o",
+        folder,
+    )
+    assert done.exit_code == 0, done.stderr
+    scores = Table.read(folder / "scores.ecsv")
+    assert scores["run"].tolist() == ["noDA", "MMD", "asymmetry"]
+    assert len(ledger.read_text().splitlines()) == 1 and '"dataset": "set"' in ledger.read_text()
+
+
+def test_the_stand_in_has_labels_of_its_own(real):
+    given, folder = real
+    assert run("sim-to-real", "--run", "noDA", "-o", folder).exit_code == 0
+    assert given["galaxies"] is None and (folder / "scores.fits").is_file()
+
+
+def test_the_command_asks_for_a_ledger_and_for_runs_that_exist(tmp_path):
+    done = run("sim-to-real", "t.fits", "--label", "merger", "-o", tmp_path / "out")
+    assert done.exit_code == 2 and "needs --ledger" in done.stderr
+    done = run("sim-to-real", "t.fits", "--run", "best", "-o", tmp_path / "out")
+    assert done.exit_code == 2 and "no run 'best'" in done.stderr
+    assert not (tmp_path / "out").exists()
