@@ -84,7 +84,7 @@ def test_the_study_runs_on_a_downloaded_pair(pair, tmp_path, monkeypatch):
     scores, summary = run_sim_to_sim(
         tmp_path / "study", data=NAME, n=None, epochs=1, seeds=(1,), runs=(Run("noDA"), Run("MMD", {"mmd": 1.0}))
     )
-    assert set(summary["run"]) == {"noDA", "MMD"}
+    assert {"noDA", "MMD"} < set(summary["run"])
     assert np.all(np.isfinite(scores["auc"]))
     splits = Table.read(next((tmp_path / "study" / "runs").glob("mmd-*")) / "splits.ecsv")
     where = {}
