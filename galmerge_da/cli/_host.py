@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-__all__ = ["Command", "Group", "check_output", "one_line", "print_version", "verbose_option"]
+__all__ = ["Command", "Group", "check_output", "one_line", "print_version", "show_table", "verbose_option"]
 
 _VERBOSE = "galmerge_da.cli.verbose"
 
@@ -83,6 +83,13 @@ def print_version(ctx, param, value):
 
         click.echo(f"galmerge, version {galmerge_da.__version__}")
         ctx.exit()
+
+
+def show_table(table):
+    """Print a copy of a table, its numbers to three decimals."""
+    shown = table.copy()
+    shown.round(3)
+    click.echo("\n".join(shown.pformat(max_lines=-1, max_width=-1)))
 
 
 def check_output(path, overwrite, suffixes):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from galmerge_da.cli._host import Command
+from galmerge_da.cli._host import Command, show_table
 
 __all__ = ["experiment"]
 
@@ -103,6 +103,4 @@ def sim_to_real(
     )  # fmt: skip
     for suffix in ("ecsv", "fits"):
         scores.write(output / f"scores.{suffix}", overwrite=True)
-    shown = scores["run", "auc", "auc_low", "auc_high", "ap", "ap_low", "ap_high", "completeness_50"]
-    shown.round(3)
-    click.echo("\n".join(shown.pformat(max_lines=-1, max_width=-1)))
+    show_table(scores["run", "auc", "auc_low", "auc_high", "ap", "ap_low", "ap_high", "completeness_50"])

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from galmerge_da.cli._host import Command, check_output
+from galmerge_da.cli._host import Command, check_output, show_table
 
 __all__ = ["train"]
 
@@ -55,5 +55,5 @@ def train(source, target, recipe, adapt, backbone, seed, init, device, output, o
     if not first:
         return
     result.classifier.save(output)
-    click.echo("\n".join(result.scores.pformat(max_lines=-1, max_width=-1)))
+    show_table(result.scores)
     click.echo(f"{output}: epoch {result.selected}")

@@ -104,6 +104,7 @@ def main(arguments=None):
         image=given.image,
         survey=given.survey,
     )
+    scores.round(3)
     print("\n".join(scores.pformat(max_lines=-1, max_width=-1)))
 
 
