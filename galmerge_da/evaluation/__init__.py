@@ -1,7 +1,10 @@
-"""Learn how good a catalogue or a classifier is, and keep count of every look at real labels."""
+"""Learn how good a catalogue or a classifier is, what it looks at, and keep count of every look at real labels."""
 
 from galmerge_da.evaluation.asymmetry import rotational_asymmetry_table
 from galmerge_da.evaluation.forest import ShapeClassifier, train_forest
+from galmerge_da.evaluation.embeddings import domain_gap, embed, project
+from galmerge_da.evaluation.frames import make_frames
+from galmerge_da.evaluation.gradcam import gradcam
 from galmerge_da.evaluation.ledger import append_look, read_ledger
 from galmerge_da.evaluation.morphology import morphology_table
 from galmerge_da.evaluation.scores import score_catalog
@@ -10,7 +13,12 @@ from galmerge_da.evaluation.selection import selection_report
 __all__ = [
     "ShapeClassifier",
     "append_look",
+    "domain_gap",
+    "embed",
+    "gradcam",
+    "make_frames",
     "morphology_table",
+    "project",
     "read_ledger",
     "rotational_asymmetry_table",
     "score_catalog",

@@ -130,7 +130,7 @@ def classify(
     work = partial(_classify_chunk, classifier, device, bool(morphology))
     with limit_threads(n_threads), tqdm(total=n_rows, disable=not progress, desc="classify", unit="galaxy") as bar:
         for rows, chunk_raw, chunk_calibrated, chunk_flags, chunk_shape in _map(
-            work, _named(source, classifier.bands), client
+            work, name_bands(source, classifier.bands), client
         ):
             raw[rows], calibrated[rows], flags[rows] = chunk_raw, chunk_calibrated, chunk_flags
             for name in shape:
@@ -143,7 +143,7 @@ def classify(
     return build_catalogue(table, raw, calibrated, flags, classifier.classes, meta, morphology=shape)
 
 
-def _named(source, wanted):
+def name_bands(source, wanted):
     """Chunks whose bands have the names that the network knows: matched once, with one warning, for all of them."""
     names = None
     for cutouts in source:
