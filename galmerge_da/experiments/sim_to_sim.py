@@ -11,8 +11,10 @@ import numpy as np
 from astropy.table import Table
 
 from galmerge_da.experiments.baselines import add_baselines
+from galmerge_da.experiments.figures import draw_sim_to_sim, measure_gaps
 from galmerge_da.experiments.published import FRAMES, published_pair
 from galmerge_da.experiments.study import Run, run_study
+from galmerge_da.experiments.study_report import report_study
 from galmerge_da.experiments.study_tables import (
     format_summary,
     report_selectors,
@@ -69,8 +71,8 @@ def run_sim_to_sim(
     Parameters
     ----------
     folder : path-like, optional
-        Gets the data and the runs; as FITS and ECSV ``scores``, ``summary``, what each selector of epochs ``picked``
-        and what it cost (``selectors``); and figures.
+        Gets the data and the runs; as FITS and ECSV ``scores``, ``summary``, ``domain_gap``, what each selector of
+        epochs ``picked`` and what it cost (``selectors``); ``figures``, and ``report.html``, which shows them.
     data : str, optional
         A published data set that has been downloaded (``"deepmerge-simsim"``), instead of simulated galaxies.
     n : int or None, optional
@@ -105,13 +107,27 @@ def run_sim_to_sim(
     )  # fmt: skip
     scores = add_baselines(score_runs(finished, labels), finished, source, target, labels, progress=progress)
     summary = summarise_runs(scores, selector="last", published=POSTER)
+    gaps = measure_gaps(finished, labels, source, target)
     picked = report_selectors(finished, labels["target"])
     selectors = summarise_selectors(picked)
-    tables = {"scores": scores, "summary": summary, "picked": picked, "selectors": selectors}
+    tables = {
+        "scores": scores, "summary": summary, "domain_gap": gaps, "picked": picked, "selectors": selectors,
+    }  # fmt: skip
     for name, table in tables.items():
         for suffix in ("ecsv", "fits"):
             table.write(folder / f"{name}.{suffix}", overwrite=True)
     (folder / "summary.txt").write_text(format_summary(summary) + "\n")
+    figures = draw_sim_to_sim(folder, finished, labels, source, target)
+    call = f"run_sim_to_sim(n={n}, epochs={epochs}, seeds={tuple(seeds)}, backbones={tuple(backbones)})"
+    facts = {
+        "Source": source.stem,
+        "Target": target.stem,
+        "Looks at labels of real galaxies": "0: all are simulated; labels of the target are for scores, and the oracle",
+    }
+    report_study(
+        folder / "report.html", "From idealised to noisy images of simulated galaxies", call=call, facts=facts,
+        scores=scores, summary=summary, gaps=gaps, figures=figures,
+    )  # fmt: skip
     return scores, summary
 
 

@@ -11,7 +11,9 @@ __all__ = [
     "BASELINE",
     "ORACLE",
     "SCORES",
+    "format_score",
     "format_summary",
+    "probabilities",
     "report_selectors",
     "score_runs",
     "scores_of",
@@ -219,17 +221,20 @@ def format_summary(summary, scores=("auc", "average_precision", "accuracy", "f1"
     lines = [header]
     for row in summary:
         cells = [row["backbone"] or "-", row["run"], row["domain"]]
-        for name in scores:
-            text = f"{row[name]:.3f}"
-            if np.isfinite(row[f"{name}_sd"]):
-                text += f"±{row[f'{name}_sd']:.3f}"
-            if np.isfinite(row[f"{name}_published"]):
-                text += f" [{row[f'{name}_published']:.2f}]"
-            cells.append(text)
-        lines.append(cells)
+        lines.append(cells + [format_score(row, name) for name in scores])
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     padded = [[cell.ljust(width) for cell, width in zip(line, widths, strict=True)] for line in lines]
     return "\n".join("  ".join(line).rstrip() for line in padded)
+
+
+def format_score(row, name):
+    """A score in a row of a summary as text: mean, spread and published value, as far as there are any."""
+    text = f"{row[name]:.3f}"
+    if np.isfinite(row[f"{name}_sd"]):
+        text += f"±{row[f'{name}_sd']:.3f}"
+    if np.isfinite(row[f"{name}_published"]):
+        text += f" [{row[f'{name}_published']:.2f}]"
+    return text
 
 
 def _oracle_epoch(run, labels):

@@ -1,0 +1,228 @@
+"""The figures of a study, from what its runs left behind."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from astropy.table import vstack
+
+from galmerge_da.evaluation import domain_gap, embed, gradcam, project
+from galmerge_da.evaluation.frames import iterate_frames
+from galmerge_da.experiments.study_tables import probabilities
+from galmerge_da.inference import MergerClassifier
+from galmerge_da.models import Network
+from galmerge_da.preprocessing import Frames
+from galmerge_da.training.selection import choose_epoch
+from galmerge_da.visualization import (
+    plot_completeness_purity,
+    plot_examples,
+    plot_gradcam,
+    plot_histories,
+    plot_reliability,
+    plot_roc_study,
+    plot_tsne,
+)
+
+__all__ = ["draw_sim_to_sim", "measure_gaps"]
+
+DOMAINS = ("source", "target")
+
+#: Runs of which t-SNE is drawn, beside the network before training.
+EMBEDDED = ("noDA", "MMD", "MMD+F")
+
+#: Whose Grad-CAM is drawn beside that without adaptation: the first that was run.
+ADAPTED = ("MMD+F", "MMD", "ADA", "ADA+F")
+
+#: Galaxies of each domain in t-SNE, and in the distances of domains.
+N_POINTS = 600
+
+_DPI = 250
+
+
+def draw_sim_to_sim(folder, finished, labels, source, target, *, selector="last", seed=0):
+    """Draw what the runs that are there allow: without an adapted run, for instance, no Grad-CAM of one.
+
+    Parameters
+    ----------
+    folder : path-like
+        Gets ``figures/``, made if need be; with several backbones their names are in those of the files.
+    finished : list of FinishedRun
+    labels : mapping of str to array_like of int
+        ``"source"`` and ``"target"`` -> class of every row of the data set. Those of
+        the target are drawn, and used for nothing else.
+    source, target : path-like
+        The data sets that the runs were trained on.
+    selector : str, optional
+        Who chose the epochs of the models.
+    seed : int, optional
+        Of the galaxies that are drawn, and of t-SNE.
+
+    Returns
+    -------
+    dict of `~pathlib.Path` to str
+        Figure -> caption.
+    """
+    folder = Path(folder) / "figures"
+    folder.mkdir(parents=True, exist_ok=True)
+    backbones = list(dict.fromkeys(run.backbone for run in finished))
+    captions = {}
+    for backbone in backbones:
+        runs = [run for run in finished if run.backbone == backbone]
+        suffix = f"-{backbone}" if len(backbones) > 1 else ""
+        drawn = _lines(runs, labels, selector) | _galaxies(runs, labels, (source, target), seed)
+        for name, (figure, caption) in drawn.items():
+            path = folder / f"{name}{suffix}.png"
+            figure.savefig(path, dpi=_DPI)
+            captions[path] = f"{caption} Network: {backbone}."
+    return captions
+
+
+def measure_gaps(finished, labels, source, target, *, seed=0):
+    """How far apart the domains lie for every run, before and after training.
+
+    Parameters
+    ----------
+    finished : list of FinishedRun
+    labels : mapping of str to array_like of int
+    source, target : path-like
+    seed : int, optional
+        Of the galaxies it is measured on, 600 held-out ones of each domain at most.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        Columns ``backbone``, ``run``, ``seed``, and those of
+        `galmerge_da.evaluation.domain_gap`; run "untrained" is each seed's network at its start.
+    """
+    tables = []
+    for backbone, number in dict.fromkeys((run.backbone, run.seed) for run in finished):
+        runs = [run for run in finished if (run.backbone, run.seed) == (backbone, number)]
+        classifiers = {run.run: MergerClassifier.load(run.model) for run in runs}
+        first = next(iter(classifiers.values()))
+        frames, classes = _sample(runs[0], first, labels, (source, target), seed)
+        for name, classifier in {"untrained": _untrained(first, number), **classifiers}.items():
+            features = [embed(classifier, frames[domain]) for domain in DOMAINS]
+            gap = domain_gap(*features, [classes[domain] for domain in DOMAINS], seed=seed)
+            about = {"backbone": backbone, "run": name, "seed": number}
+            gap.add_columns([[each] * len(gap) for each in about.values()], [0, 0, 0], list(about))
+            tables.append(gap)
+    return vstack(tables)
+
+
+def _lines(runs, labels, selector):
+    """Figures of scores and histories, all seeds: name -> figure, caption."""
+    curves = {domain: {} for domain in DOMAINS}
+    histories = {}
+    for run in runs:
+        epoch = choose_epoch(run.history, selector)[0]
+        histories.setdefault(run.run, []).append(run.history)
+        for domain in DOMAINS:
+            curves[domain].setdefault(run.run, []).append(probabilities(run, domain, epoch, labels))
+    n_seeds = max(map(len, histories.values()))
+    over = f"mean and standard deviation over {n_seeds} seeds" if n_seeds > 1 else "one seed"
+    held_out = f"Held-out galaxies; {over}."
+    return {
+        "roc": (
+            plot_roc_study(curves)[0].figure,
+            f"Receiver operating characteristics on both domains. {held_out}",
+        ),
+        "completeness_purity": (
+            plot_completeness_purity(curves)[0].figure,
+            f"Purity against completeness if 5% of the galaxies were mergers. {held_out}",
+        ),
+        "reliability": (
+            plot_reliability(curves)[0].figure,
+            "Fraction of mergers against their calibrated probability; the calibration knows the source only. "
+            f"Held-out galaxies, seeds pooled; expected calibration error: {over}.",
+        ),
+        "histories": (
+            plot_histories(histories)[0].figure,
+            f"Losses and validation on the source, epoch by epoch; {over}.",
+        ),
+    }
+
+
+def _galaxies(runs, labels, paths, seed):
+    """Figures of images and features, of the first seed: name -> figure, caption."""
+    first = {run.run: run for run in reversed(runs) if run.seed == runs[0].seed}
+    classifiers = {name: MergerClassifier.load(run.model) for name, run in first.items()}
+    base = classifiers[runs[0].run]
+    frames, classes = _sample(runs[0], base, labels, paths, seed)
+    drawn = {
+        "examples": (
+            plot_examples({domain: frames[domain].data for domain in DOMAINS}, classes, seed=seed)[0, 0].figure,
+            "Galaxies of both domains and classes, drawn at random, mean of the bands on a logarithmic scale.",
+        )
+    }
+    networks = {name: classifiers[name] for name in EMBEDDED if name in classifiers}
+    if networks:
+        networks = {"untrained": _untrained(base, runs[0].seed)} | networks
+        panels = {}
+        for name, classifier in networks.items():
+            points = project([embed(classifier, frames[domain]) for domain in DOMAINS], seed=seed)
+            panels[name] = {domain: (each, classes[domain]) for domain, each in zip(DOMAINS, points, strict=True)}
+        drawn["tsne"] = (
+            plot_tsne(panels)[0].figure,
+            f"t-SNE of the features of held-out galaxies, seed {runs[0].seed}; each network's alone.",
+        )
+    adapted = next((name for name in ADAPTED if name in classifiers), None)
+    if adapted is not None and "noDA" in classifiers:
+        pair = {name: classifiers[name] for name in ("noDA", adapted)}
+        drawn["gradcam"] = (
+            _draw_gradcam(pair, frames, classes, seed),
+            "Grad-CAM: what speaks for either class without and with adaptation, in one merger and one non-merger of "
+            f"each domain, drawn at random among held-out galaxies, seed {runs[0].seed}; p is the probability of a "
+            "merger. The maps of one network and galaxy share their scale; without colour, nothing speaks for "
+            "the class.",
+        )
+    return drawn
+
+
+def _draw_gradcam(classifiers, frames, classes, seed):
+    """Both classes and both domains, one galaxy each."""
+    generator = np.random.default_rng(seed)
+    rows, chosen = [], []
+    for value, name in ((1, "merger"), (0, "non-merger")):
+        for domain in DOMAINS:
+            rows.append(f"{name},\n{domain}")
+            row = generator.choice(np.flatnonzero(classes[domain] == value))
+            chosen.append(_take(frames[domain], [row]))
+    few = _join(chosen)
+    maps, probs = {}, {}
+    for network, classifier in classifiers.items():
+        probs[network] = classifier.predict(few.data)[1][:, 1]
+        for name, shown in zip(reversed(classifier.classes), ("merger", "non-merger"), strict=True):
+            maps[network, shown] = gradcam(classifier, few, class_name=name)
+    return plot_gradcam(few.data, maps, rows=rows, probs=probs)[0, 0].figure
+
+
+def _sample(run, classifier, labels, paths, seed):
+    """Frames and classes by domain of some held-out galaxies of a run."""
+    frames, classes = {}, {}
+    for domain, path in zip(DOMAINS, paths, strict=True):
+        rows = run.trace[domain, "test"].rows
+        rows = np.sort(np.random.default_rng(seed).permutation(rows)[:N_POINTS])
+        parts, start = [], 0
+        for chunk in iterate_frames(classifier, path):
+            inside = (rows >= start) & (rows < start + len(chunk))
+            parts.append(_take(chunk, rows[inside] - start))
+            start += len(chunk)
+        frames[domain], classes[domain] = _join(parts), np.asarray(labels[domain])[rows]
+    return frames, classes
+
+
+def _untrained(classifier, seed):
+    """The network as a run with this seed starts, with the statistics of its training data."""
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        network = Network.from_description(classifier.network.describe())
+    network.entrance.load_state_dict(classifier.network.entrance.state_dict())
+    return MergerClassifier(network, classifier.preprocessing, classes=classifier.classes)
+
+
+def _take(frames, rows):
+    return Frames(frames.data[rows], frames.flags[rows], frames.radius[rows])
+
+
+def _join(parts):
+    return Frames(*(np.concatenate([getattr(part, name) for part in parts]) for name in ("data", "flags", "radius")))
