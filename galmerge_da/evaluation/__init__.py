@@ -1,8 +1,8 @@
 """Learn how good a catalogue or a classifier is, what it looks at, and keep count of every look at real labels."""
 
 from galmerge_da.evaluation.asymmetry import rotational_asymmetry_table
-from galmerge_da.evaluation.forest import ShapeClassifier, train_forest
 from galmerge_da.evaluation.embeddings import domain_gap, embed, project
+from galmerge_da.evaluation.forest import ShapeClassifier, train_forest
 from galmerge_da.evaluation.frames import make_frames
 from galmerge_da.evaluation.gradcam import gradcam
 from galmerge_da.evaluation.ledger import append_look, read_ledger
