@@ -9,6 +9,7 @@ from galmerge_da.experiments import sim_to_sim
 from galmerge_da.experiments.baselines import BASELINES, add_baselines, baseline_scores
 from galmerge_da.experiments.study import FinishedRun
 from galmerge_da.experiments.study_tables import SCORES, format_summary, score_runs, summarise_runs
+from galmerge_da.io import save_cutouts
 from galmerge_da.metrics import brier_score, roc_auc
 from galmerge_da.simulation import simulate
 from galmerge_da.training import TracedSplit
@@ -107,8 +108,17 @@ def test_baselines_are_rows_of_the_table_and_of_the_summary(study, tmp_path):
 
 def test_the_sim_to_sim_study_writes_them_beside_its_runs(study, tmp_path, monkeypatch):
     finished, data, labels, _ = study
-    monkeypatch.setattr(sim_to_sim, "simulate_pair", lambda *args, **options: (*data.values(), labels))
+    paths = [tmp_path / f"{name}.fits" for name in data]
+    for path, galaxies in zip(paths, data.values(), strict=True):
+        save_cutouts(galaxies, path)
+    monkeypatch.setattr(sim_to_sim, "simulate_pair", lambda *args, **options: (*paths, labels))
     monkeypatch.setattr(sim_to_sim, "run_study", lambda *args, **options: finished)
+    table = Table({"run": ["noDA"]})
+    for name, made in (  # what needs trained models
+        ("measure_gaps", table), ("report_selectors", table), ("summarise_selectors", table), ("draw_sim_to_sim", {}),
+        ("report_study", None),
+    ):  # fmt: skip
+        monkeypatch.setattr(sim_to_sim, name, lambda *args, made=made, **options: made)
     scores, _ = sim_to_sim.run_sim_to_sim(tmp_path)
     assert set(scores["run"]) == {"noDA", "MMD", *BASELINES}
     for name in ("scores", "summary"):
