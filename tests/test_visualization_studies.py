@@ -81,6 +81,14 @@ def test_purity_is_that_at_the_prevalence():
     assert axes[0].get_ylabel() == "purity at 10% mergers"
 
 
+def test_purity_of_several_seeds_begins_where_all_have_ten_galaxies():
+    seeds = [scored(seed) for seed in range(3)]
+    x, y = plot_completeness_purity({"target": {"noDA": seeds}})[0].lines[0].get_data()
+    lines = [plot_completeness_purity({"target": {"noDA": [pair]}})[0].lines[0].get_data() for pair in seeds]
+    assert max(line[0][0] for line in lines) <= x[0] < max(line[0][0] for line in lines) + 0.002
+    np.testing.assert_allclose(y, np.mean([np.interp(x, *line) for line in lines], axis=0))
+
+
 def test_reliability_is_that_of_scikit_learn():
     curves = study()
     ax = plot_reliability(curves, n_bins=5)[1]

@@ -99,7 +99,7 @@ def plot_tsne(panels, axes=None, *, classes=_CLASSES):
     n = len(panels)
     n_columns = n if n < 4 or axes is not None else 4 if n == 4 else 3
     n_rows = -(-n // n_columns)
-    grid = get_axes_grid(axes, (n_rows, n_columns), (FULL_WIDTH, (FULL_WIDTH / n_columns + 0.15) * n_rows + 0.35))
+    grid = get_axes_grid(axes, (n_rows, n_columns), (FULL_WIDTH, (FULL_WIDTH / n_columns + 0.15) * n_rows + 0.25))
     used, spare = grid.flat[:n], grid.flat[n:]
     for ax in spare:
         ax.remove()

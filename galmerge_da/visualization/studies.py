@@ -132,7 +132,7 @@ def plot_reliability(curves, axes=None, *, n_bins=10):
     """
     if n_bins < 1:
         raise InputError(f"n_bins must be a positive whole number, got {n_bins!r}")
-    grid = _panels(curves, axes, below=0.7)
+    grid = _panels(curves, axes, below=1.0)
     for ax, name, seeds, style in _each(grid, curves):
         labels, probs = (np.concatenate([np.asarray(pair[i]) for pair in seeds]) for i in (0, 1))
         bins = np.array_split(np.argsort(probs, kind="stable"), min(n_bins, len(probs)))
@@ -145,7 +145,7 @@ def plot_reliability(curves, axes=None, *, n_bins=10):
         ax.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=0.8, zorder=0)
         ax.set(xlabel="merger probability", xlim=(0, 1), ylim=(0, 1))
         ax.legend(
-            loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2, frameon=False, title="calibration error (ECE)",
+            loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False, title="calibration error (ECE)",
             title_fontsize=7, columnspacing=1,
         )  # fmt: skip
     grid[0].set_ylabel("fraction of mergers")
@@ -236,14 +236,15 @@ def _mean_and_spread(values):
 
 
 def _draw_mean(ax, lines, label, style):
-    """One line as it is; of several the mean of y on a grid of x, with a band of one standard deviation."""
+    """One line as it is; of several the mean of y where all have an x, with a band of one standard deviation."""
     if len(lines) == 1:
         ax.plot(*lines[0], label=label, **style)
         return
-    values = np.array([np.interp(_GRID, x, y) for x, y in lines])
+    grid = _GRID[_GRID >= max(x[0] for x, _ in lines)]
+    values = np.array([np.interp(grid, x, y) for x, y in lines])
     mean, spread = values.mean(axis=0), values.std(axis=0, ddof=1)
-    ax.plot(_GRID, mean, label=label, **style)
-    ax.fill_between(_GRID, mean - spread, mean + spread, color=style["color"], alpha=0.15, linewidth=0)
+    ax.plot(grid, mean, label=label, **style)
+    ax.fill_between(grid, mean - spread, mean + spread, color=style["color"], alpha=0.15, linewidth=0)
 
 
 def _draw_epochs(ax, lines, style):
