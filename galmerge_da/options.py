@@ -142,8 +142,8 @@ def make_config(config_class, options, owner):
         return config_class(**options)
     except _OptionError as error:
         raise ConfigError(f"{owner}: {error}") from None
-    except ConfigError:
-        raise
+    except ConfigError as error:
+        raise error if str(error).startswith(owner) else ConfigError(f"{owner}: {error}") from error
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{owner}: {error}") from error
 
@@ -164,8 +164,9 @@ def suggest(name, known):
         ``"; did you mean 'x'?"`` where something is close, else the known names.
     """
     known = sorted(known)
-    close = difflib.get_close_matches(str(name), known, n=1)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known) or 'none'}"
+    lowered = {each.lower(): each for each in reversed(known)}
+    close = difflib.get_close_matches(str(name).lower(), lowered, n=1)
+    return f"; did you mean {lowered[close[0]]!r}?" if close else f"; known: {', '.join(known) or 'none'}"
 
 
 def _checked(field, value):
@@ -174,6 +175,7 @@ def _checked(field, value):
     if value is None and about["optional"]:
         return None
     if field.type is tuple:
+        value = value.tolist() if hasattr(value, "tolist") else value
         numbers = tuple(value) if isinstance(value, list | tuple) else ()
         valid = numbers and all(_is_number(number) and _in_bounds(number, about) for number in numbers)
         made = tuple(float(number) for number in numbers) if valid else None

@@ -44,6 +44,13 @@ def loss(forward="return source.features.mean() - target.features.mean()", hook=
     return LOSS.format(forward=forward, hook=hook, name=name)
 
 
+def learning(forward):
+    """A module with a loss that has a parameter."""
+    return loss(forward).replace(
+        "super().__init__()", "super().__init__(); self.weight = torch.nn.Parameter(torch.ones(3))"
+    )
+
+
 #: What is wrong -> (module, error, what the message says). "mine" comes from my-loss 4.5.
 BROKEN = {
     "misspelt hook": (loss(hook="galmerge_da_loss"), PluginError, "from my-loss 4.5: .*galmerge_da_loss"),
@@ -74,7 +81,7 @@ BROKEN = {
     "labels of the target": (
         loss("return torch.nn.functional.cross_entropy(target.logits, target.labels)"),
         PluginError,
-        "loss 'mine' failed: .*labels of the target: there are none",
+        "loss 'mine' failed: .*labels of the target\\? There are none",
     ),
     "other factory": (
         loss().replace("mine', Loss", "mine', print"),
@@ -85,6 +92,61 @@ BROKEN = {
         loss().replace("mine', Loss", "mine', int"),
         PluginError,
         "loss 'mine' could not be made: TypeError",
+    ),
+    "detached from the network": (
+        learning("return (source.features.detach().mean() - target.features.detach().mean()) * self.weight.sum()"),
+        PluginError,
+        "loss 'mine' has no gradient that reaches the network",
+    ),
+    "unused parameter": (
+        learning("return source.features.mean() - target.features.mean()"),
+        PluginError,
+        "loss 'mine': its parameter weight had no gradient in the whole first epoch",
+    ),
+    "parameter without effect": (
+        learning("return source.features.mean() - target.features.mean() + 0 * self.weight.sum()"),
+        PluginError,
+        "loss 'mine': its parameter weight had no gradient in the whole first epoch",
+    ),
+    "changes the network": (
+        loss("[weight.data.zero_() for weight in step.model.parameters()]; return source.features.mean()"),
+        PluginError,
+        "loss 'mine' changed weights of the network or the batch itself, in place",
+    ),
+    "changes the batch": (
+        loss("source.features.data.mul_(0); return source.features.mean()"),
+        PluginError,
+        "loss 'mine' changed weights of the network or the batch itself",
+    ),
+    "freezes the network": (
+        loss("step.model.requires_grad_(False); return source.features.mean()"),
+        PluginError,
+        "loss 'mine' froze the network",
+    ),
+    "holds the network": (
+        loss().replace("super().__init__()", "super().__init__(); self.net = context.model"),
+        PluginError,
+        "loss 'mine' holds the network among its own modules",
+    ),
+    "breaks the gradient": (
+        loss("value = source.logits.exp(); source.logits.add_(1); value.add_(1); return value.mean()"),
+        GalmergeError,
+        "in place|the gradient of cross_entropy, mine failed",
+    ),
+    "after_step fails": (
+        loss().replace("    def forward", "    def after_step(self, step):\n        {}['q']\n\n    def forward"),
+        PluginError,
+        "loss 'mine' failed in after_step: KeyError: 'q'",
+    ),
+    "on_epoch_start fails": (
+        loss().replace("    def forward", "    def on_epoch_start(self, step):\n        {}['q']\n\n    def forward"),
+        PluginError,
+        "loss 'mine' failed in on_epoch_start: KeyError: 'q'",
+    ),
+    "no parameter groups": (
+        loss().replace("    def forward", "    def parameter_groups(self, lr):\n        pass\n\n    def forward"),
+        PluginError,
+        "loss 'mine': parameter_groups must give a list of dicts, got None",
     ),
     "NaN gradient": (
         loss("return source.features.sum(1).sub(source.features.sum(1).detach()).abs().sqrt().mean()"),
@@ -195,3 +257,19 @@ def test_a_broken_backbone_gives_no_model_either(site, tables, tmp_path, dim, fa
     with pytest.raises(error, match=words):
         train(tables[0], backbone="body", recipe=RECIPE, output=tmp_path / "run", device="cpu")
     assert not list(tmp_path.glob("run/model*"))
+
+
+def test_a_loss_that_switches_the_network_to_evaluation_does_not_stop_its_batch_normalisation(tables, site):
+    source = loss("step.model.eval(); return source.features.mean() - target.features.mean()")
+    site("my-loss", "my_loss_plugin", source, group="galmerge_da.losses")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = train(*tables, adapt={"mine": 1.0}, recipe=RECIPE, device="cpu")
+    seen = [value for name, value in result.classifier.network.state_dict().items() if "num_batches" in name]
+    assert seen and all(int(value) == result.selected.epoch * 2 for value in seen)
+
+
+def test_a_plugin_that_exits_when_it_is_loaded_is_a_warning(site):
+    site("my-loss", "my_loss_plugin", "import sys; sys.exit(3)", group="galmerge_da.losses")
+    with pytest.warns(PluginWarning, match="from my-loss 4.5 could not be loaded: SystemExit: 3"):
+        assert get_loss("mmd").name == "mmd"

@@ -164,7 +164,7 @@ def test_a_duplicate_name_is_an_error_that_names_both():
 
 
 def test_a_duplicate_name_within_one_plugin_is_an_error():
-    with pytest.raises(PluginError, match="'a' is offered by both sample 1.2 and sample 1.2"):
+    with pytest.raises(PluginError, match="'a' is offered twice by sample 1.2"):
         found(FakePoint(plugin([survey("a"), survey("a")])))
 
 

@@ -39,6 +39,8 @@ class AlignmentOptions(Options):
         super().__post_init__()
         if self.target_prior is not None and self.estimate_prior:
             raise ConfigError("target_prior is given: there is nothing to estimate, leave out estimate_prior")
+        if self.target_prior is not None and abs(sum(self.target_prior) - 1) > 1e-3:
+            raise ConfigError(f"target_prior must be shares that add up to 1, got {list(self.target_prior)}")
 
 
 class TargetPrior(nn.Module):

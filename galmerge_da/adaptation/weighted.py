@@ -9,7 +9,7 @@ from torch import nn
 from galmerge_da.adaptation.base import AdaptationLoss
 from galmerge_da.adaptation.weights import scheduled_weight
 from galmerge_da.exceptions import ConfigError, GalmergeError, PluginError
-from galmerge_da.options import make_config
+from galmerge_da.options import make_config, suggest
 from galmerge_da.plugins import WeightOptions, get_loss, parse_adapt
 
 __all__ = ["WeightedLosses", "build_losses", "check_losses", "make_loss"]
@@ -94,7 +94,7 @@ class WeightedLosses(nn.Module):
         list of dict
             Empty if no loss learns anything.
         """
-        return [group for loss in self.losses.values() for group in loss.parameter_groups(lr)]
+        return [group for name, loss in self.losses.items() for group in _groups(name, loss, lr)]
 
     def on_epoch_start(self, step):
         """Tell every loss that an epoch starts.
@@ -103,8 +103,8 @@ class WeightedLosses(nn.Module):
         ----------
         step : `~galmerge_da.adaptation.StepContext`
         """
-        for loss in self.losses.values():
-            loss.on_epoch_start(step)
+        for name, loss in self.losses.items():
+            _call(name, loss.on_epoch_start, step)
 
     def after_step(self, step):
         """Tell every loss that the optimizer has stepped.
@@ -113,8 +113,8 @@ class WeightedLosses(nn.Module):
         ----------
         step : `~galmerge_da.adaptation.StepContext`
         """
-        for loss in self.losses.values():
-            loss.after_step(step)
+        for name, loss in self.losses.items():
+            _call(name, loss.after_step, step)
 
 
 def check_losses(adapt):
@@ -195,6 +195,8 @@ def make_loss(spec, options, context):
         torch.manual_seed(seed)
         try:
             loss = spec.factory(config, context)
+        except ConfigError as error:
+            raise ConfigError(f"loss {spec.name!r}: {error}") from error
         except GalmergeError:
             raise
         except Exception as error:
@@ -209,27 +211,45 @@ def _resolve(name, asked):
     spec = get_loss(name)
     options = dict(asked) if isinstance(asked, Mapping) else {"weight": asked}
     common = {field.name for field in dataclasses.fields(WeightOptions)}
+    own = {field.name for field in dataclasses.fields(spec.config_class) if field.init}
+    for key in options:
+        if key not in common | own:
+            raise ConfigError(f"loss {name!r} has no option {key!r}{suggest(key, common | own)}")
     weights = {key: options.pop(key) for key in list(options) if key in common}
     return spec, make_config(WeightOptions, weights, f"loss {name!r}"), options
 
 
 def _run(name, loss, source, target, step):
     """The value of one loss, checked."""
-    try:
-        value = loss(source, target, step)
-    except GalmergeError:
-        raise
-    except Exception as error:
-        raise PluginError(
-            f"loss {name!r} failed: {type(error).__name__}: {error} "
-            "(if it asked for labels of the target: there are none)"
-        ) from error
+    value = _call(name, loss, source, target, step)
     if not isinstance(value, torch.Tensor) or value.ndim:
         shape = tuple(value.shape) if isinstance(value, torch.Tensor) else type(value).__name__
         raise PluginError(f"loss {name!r} must give a tensor of shape (), got {shape}")
     if source.features.requires_grad and torch.is_grad_enabled() and not value.requires_grad:
         raise PluginError(f"loss {name!r} gives a number without a gradient: the network would learn nothing from it")
     return value
+
+
+def _call(name, function, *arguments):
+    """What a loss gives; if it fails, an error that names it."""
+    try:
+        return function(*arguments)
+    except GalmergeError:
+        raise
+    except Exception as error:
+        hint = ""
+        if isinstance(error, TypeError | AttributeError) and "None" in str(error):
+            hint = " (did it ask for labels of the target? There are none)"
+        where = "" if isinstance(function, nn.Module) else f" in {function.__name__}"
+        raise PluginError(f"loss {name!r} failed{where}: {type(error).__name__}: {error}{hint}") from error
+
+
+def _groups(name, loss, lr):
+    """Parameter groups of a loss, checked."""
+    groups = _call(name, loss.parameter_groups, lr)
+    if not isinstance(groups, list | tuple) or not all(isinstance(group, Mapping) for group in groups):
+        raise PluginError(f"loss {name!r}: parameter_groups must give a list of dicts, got {groups!r}")
+    return groups
 
 
 def _in_float32(batch):

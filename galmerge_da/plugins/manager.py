@@ -87,7 +87,7 @@ def create_manager(kind, *, points=None):
         label = _label(point)
         try:
             plugin = point.load()
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             _warn(f"plugin {label} could not be loaded: {type(error).__name__}: {error}")
             continue
         if manager.is_registered(plugin):
@@ -146,7 +146,7 @@ def collect(kind, manager):
             wrong = [spec for spec in specs if not isinstance(spec, spec_type)]
             if wrong:
                 raise TypeError(f"{hook_name} must give {spec_type.__name__}s, got {wrong[0]!r}")
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             _warn(f"plugin {label} could not be asked: {type(error).__name__}: {error}")
             continue
         _, _, origin = label.rpartition(" from ")
@@ -154,6 +154,11 @@ def collect(kind, manager):
         for spec in specs:
             if spec.name in records:
                 other = records[spec.name]
+                if other.distribution == distribution:
+                    raise PluginError(
+                        f"{kind} {spec.name!r} is offered twice by {distribution} {version}; its author must rename "
+                        f"one, until then block it with {VARIABLE}"
+                    )
                 raise PluginError(
                     f"{kind} {spec.name!r} is offered by both {other.distribution} {other.version} "
                     f"and {distribution} {version}; uninstall one, or block it with {VARIABLE}"

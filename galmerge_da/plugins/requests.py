@@ -104,8 +104,13 @@ def _split(word):
 
 
 def _value(text):
-    """A value as TOML reads it; what is no TOML is text."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
+    """A value as TOML reads it, or ``none``, or as Python writes a number, True or False; anything else is text."""
+    words = {"none": None, "true": True, "false": False}
+    if text.lower() in words:
+        return words[text.lower()]
+    for read in (lambda: tomllib.loads(f"value = {text}")["value"], lambda: float(text)):
+        try:
+            return read()
+        except ValueError:
+            continue
+    return text

@@ -171,6 +171,8 @@ def train(
     recipe = read_recipe(recipe, adapt=adapt, backbone=backbone, seed=seed)
     if recipe.adapt and target is None:
         raise ConfigError(f"{', '.join(recipe.adapt)}: losses that adapt need a target")
+    if recipe.training.weighting == "learned" and not recipe.adapt:
+        raise ConfigError("weighting = 'learned' needs losses that adapt, whose weights it learns")
     if recipe.training.post_train and target is None:
         raise ConfigError(f"post_train: {', '.join(recipe.training.post_train)} needs a target")
     _check_selector(recipe, target)
@@ -293,7 +295,7 @@ def _result(run, source, target, recipe, predictions):
         "losses": recipe.to_dict()["adapt"],
         "source": source.description,
         "target": target and target.description,
-        "adapted": bool(recipe.adapt),
+        "adapted": any(weight > 0 for weight in run.losses.weights(1.0).values()) if run.losses is not None else False,
         "epoch": run.selected,
         "selector": options.selector,
         "torch": torch.__version__,
@@ -308,8 +310,9 @@ def _result(run, source, target, recipe, predictions):
     scores = _scores(predictions, calibrator, domains, recipe.data.classes)
     if run.processes.first:
         warn_if_collapsed(
-            run.history, run.selected, options.selector, run.keeper.eligible, threshold=_COLLAPSED, stacklevel=5
-        )
+            run.history, run.selected, options.selector, run.keeper.eligible, adapted=bool(recipe.adapt),
+            threshold=_COLLAPSED, stacklevel=5,
+        )  # fmt: skip
     return TrainingResult(
         classifier=classifier,
         history=Table(rows=run.history),

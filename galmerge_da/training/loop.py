@@ -14,6 +14,7 @@ from galmerge_da.inference import predict_logits
 from galmerge_da.metrics import accuracy, roc_auc
 from galmerge_da.metrics.selection import source_validation
 from galmerge_da.models import Network, autocast
+from galmerge_da.training.inspection import Inspection
 from galmerge_da.training.selection import WATCHED, EpochKeeper
 from galmerge_da.training.watch import TRACED, look, needs_features, score_selectors
 
@@ -67,13 +68,14 @@ class TrainingRun:
         # Draws of the loop itself, and of the losses: one more loss does not change the order of the images.
         self.generator = self.varying = torch.Generator().manual_seed(options.seed)
         self.loss_generator = torch.Generator().manual_seed(options.seed + 1)
-        self.losses = self.learned = None
+        self.losses = self.learned = self.inspection = None
         groups = [{"params": list(network.parameters()), "lr": options.learning_rate}]
         if recipe.adapt:
             context = LossContext(
                 network.feature_dim, network.n_classes, generator=self.loss_generator, model=self.network
             )
             self.losses = build_losses(recipe.adapt, context).to(self.device).train()
+            self.inspection = Inspection(network, self.losses)
             groups += self.losses.parameter_groups(options.learning_rate)
             if options.weighting == "learned":
                 self.learned = LearnedWeights(["cross_entropy", *recipe.adapt]).to(self.device)
@@ -140,6 +142,8 @@ class TrainingRun:
             for name, value in self._train_step(rows, target_rows, step).items():
                 sums[name] = sums.get(name, 0.0) + value * len(rows)
             on_step()
+        if self.losses is not None and self.epoch == 0:
+            self.inspection.epoch_done()
         self.epoch += 1
         self.processes.average([*self.network.buffers(), *(self.losses.buffers() if self.losses is not None else ())])
         n_rows = sum(map(len, source_batches))
@@ -222,6 +226,7 @@ class TrainingRun:
             target_index = self.processes.part(target_rows).to(self.device)
             images = torch.cat([images, self.images["target"][target_index]])
         images = augment(images, self.options.augmentation, self.varying)
+        self.network.train()  # whatever a loss did with it
         with autocast(self.device):
             features, logits = self.wrapped(images)
         features, logits = features.float(), logits.float()
@@ -233,7 +238,10 @@ class TrainingRun:
             source = DomainBatch(features[:n], logits[:n], images[:n], index, labels)
             target = DomainBatch(features[n:], logits[n:], images[n:], target_index)
             everywhere = tuple(map(self.processes.gather_batch, (source, target)))
-            terms |= self.losses(source, target, step, everywhere=everywhere, share=share)
+            self.inspection.before(source, target)
+            own = self.losses(source, target, step, everywhere=everywhere, share=share)
+            self.inspection.after(own, source, target)
+            terms |= own
             weights |= self.losses.weights(step.progress)
         means = torch.stack([term.detach() for term in terms.values()])
         self.processes.average([means])
@@ -250,8 +258,15 @@ class TrainingRun:
         else:
             total = self.learned(terms, weights)
             weights = {name: weights[name] * factor for name, factor in self.learned.factors().items()}
-        total.backward()
+        try:
+            total.backward()
+        except RuntimeError as error:
+            raise TrainingError(
+                f"the gradient of {', '.join(terms)} failed in epoch {step.epoch + 1}: {error}"
+            ) from error
         self.processes.average(self._loss_gradients())
+        if self.losses is not None and self.epoch == 0:
+            self.inspection.step_done()
         self._check_gradients(terms, step)
         self.optimizer.step()
         self.scheduler.step()

@@ -130,7 +130,7 @@ def selector_scores(history, selector):
     return _column(history, f"select_{selector}")
 
 
-def warn_if_collapsed(history, epoch, selector, eligible, *, threshold=COLLAPSED, stacklevel=2):
+def warn_if_collapsed(history, epoch, selector, eligible, *, adapted=True, threshold=COLLAPSED, stacklevel=2):
     """The alarm of `select_epoch`.
 
     Parameters
@@ -142,6 +142,8 @@ def warn_if_collapsed(history, epoch, selector, eligible, *, threshold=COLLAPSED
         By this.
     eligible : bool
         Whether any epoch was eligible.
+    adapted : bool, optional
+        Whether there was any adaptation that could have done it.
     threshold : float, optional
     stacklevel : int, optional
         As for `warnings.warn`.
@@ -163,7 +165,8 @@ def warn_if_collapsed(history, epoch, selector, eligible, *, threshold=COLLAPSED
     (share,) = _column(history, "target_largest_class")[_column(history, "epoch") == epoch]
     if share > threshold:
         warnings.warn(
-            f"the classifier puts {share:.1%} of the target into one class: adaptation may have collapsed",
+            f"the classifier puts {share:.1%} of the target into one class"
+            + (": adaptation may have collapsed" if adapted else ", without any adaptation"),
             GalmergeWarning,
             stacklevel=stacklevel,
         )
