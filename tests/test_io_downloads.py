@@ -340,3 +340,11 @@ def test_progress_is_shown_only_when_asked_for(file_server, tmp_path, capfd):
 
 def test_the_error_is_one_of_the_package():
     assert issubclass(DownloadError, GalmergeError) and issubclass(DownloadError, RuntimeError)
+
+
+def test_a_pair_says_whether_the_targets_galaxies_are_real():
+    assert {name: dataset.real for name, dataset in DATASETS.items()} == {
+        "deepmerge-simsim": False,
+        "deepmerge-simreal": True,
+        "deepmerge-mast": False,
+    }

@@ -51,6 +51,8 @@ class RemoteDataSet:
     record : str or None
         Path of a JSON document, in the form of Zenodo's, that has the lengths and checksums of all files.
     reference : str
+    real : bool
+        Whether the target's galaxies, and so its labels, are real ones.
     """
 
     name: str
@@ -62,6 +64,7 @@ class RemoteDataSet:
     paired: bool
     record: str | None = None
     reference: str = ""
+    real: bool = False
 
     @property
     def files(self):
@@ -108,6 +111,7 @@ DATASETS = {
                 "SimReal_TARGET_X_postmergers_SDSS.npy", "SimReal_TARGET_y_postmergers_SDSS.npy", "sdss"
             ),
             paired=False,
+            real=True,
             **_ZENODO,
         ),
         RemoteDataSet(
