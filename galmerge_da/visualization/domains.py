@@ -13,6 +13,8 @@ _CLASS_COLORS = (COLORS[1], COLORS[3])
 #: Decades below the peak that pictures show.
 _DECADES = 3
 _GAP = 2
+#: Square points that the markers of a panel cover together, unless they would be too small or too large.
+_INK = 4000
 
 
 @paper_style
@@ -99,26 +101,28 @@ def plot_tsne(panels, axes=None, *, classes=_CLASSES):
     n = len(panels)
     n_columns = n if n < 4 or axes is not None else 4 if n == 4 else 3
     n_rows = -(-n // n_columns)
-    grid = get_axes_grid(axes, (n_rows, n_columns), (FULL_WIDTH, (FULL_WIDTH / n_columns + 0.15) * n_rows + 0.25))
+    grid = get_axes_grid(axes, (n_rows, n_columns), (FULL_WIDTH, (FULL_WIDTH / n_columns + 0.15) * n_rows + 0.35))
     used, spare = grid.flat[:n], grid.flat[n:]
     for ax in spare:
         ax.remove()
     handles = {}
     for ax, (name, domains) in zip(used, panels.items(), strict=True):
+        size = np.clip(_INK / sum(len(points) for points, _ in domains.values()), 3, 8)
         for k, (domain, (points, labels)) in enumerate(domains.items()):
             points, labels = np.asarray(points, float), np.asarray(labels)
             for value, class_name in enumerate(classes):
                 own = points[labels == value]
                 handles[f"{domain}, {class_name}"] = ax.scatter(
-                    own[:, 0], own[:, 1], s=7 if k == 0 else 9, marker=DOMAIN_MARKERS[k % len(DOMAIN_MARKERS)],
+                    own[:, 0], own[:, 1], s=size, marker=DOMAIN_MARKERS[k % len(DOMAIN_MARKERS)],
                     color=_CLASS_COLORS[value % 2], alpha=0.3 if k == 0 else 0.9, linewidth=0, rasterized=True,
                 )  # fmt: skip
         ax.set(xticks=[], yticks=[], title=name)
         ax.set_box_aspect(1)
+        ax.set_anchor("S")
     figure = used[0].figure
     figure.legend(
         handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles), frameon=False,
-        markerscale=2, handletextpad=0.1, columnspacing=1.5,
+        markerscale=2.5, handletextpad=0.1, columnspacing=1.5,
     )  # fmt: skip
     return used
 

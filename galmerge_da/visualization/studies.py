@@ -220,6 +220,7 @@ def _panels(curves, axes, below=0.0):
     for ax, domain in zip(grid, curves, strict=True):
         ax.set_title(domain)
         ax.set_box_aspect(1)
+        ax.set_anchor("N")
     return grid
 
 
