@@ -59,7 +59,13 @@ def test_the_report_contains_every_figure_and_score(study):
     for row in summary:
         for name in SCORES:
             assert f"<td>{format_score(row, name)}</td>" in page
-    for part in ("run_sim_to_sim(n=120, epochs=1, seeds=(1,)", "seed101", "seed102", f"torch {torch.__version__}"):
+    for part in (
+        "run_sim_to_sim(n=120, epochs=1, seeds=(1,)",
+        "runs=[noDA, MMD, ADA])",
+        "seed101",
+        "seed102",
+        f"torch {torch.__version__}",
+    ):
         assert part in page
     assert "<dt>Looks at labels of real galaxies</dt><dd>0:" in page
     gaps = Table.read(folder / "domain_gap.ecsv")

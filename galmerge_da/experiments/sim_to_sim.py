@@ -118,7 +118,8 @@ def run_sim_to_sim(
             table.write(folder / f"{name}.{suffix}", overwrite=True)
     (folder / "summary.txt").write_text(format_summary(summary) + "\n")
     figures = draw_sim_to_sim(folder, finished, labels, source, target)
-    call = f"run_sim_to_sim(n={n}, epochs={epochs}, seeds={tuple(seeds)}, backbones={tuple(backbones)})"
+    chosen = "" if tuple(runs) == RUNS else f", runs=[{', '.join(run.name for run in runs)}]"
+    call = f"run_sim_to_sim(n={n}, epochs={epochs}, seeds={tuple(seeds)}, backbones={tuple(backbones)}{chosen})"
     facts = {
         "Source": source.stem,
         "Target": target.stem,
