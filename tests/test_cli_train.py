@@ -45,11 +45,11 @@ def test_only_what_is_given_overrides_the_recipe(calls, tmp_path):
 def test_every_option_arrives(calls, tmp_path):
     done = run(
         "s.fits", "--target", "t.fits", "--adapt", "mmd=0.5", "--adapt", "entropy", "--backbone", "deepmerge",
-        "--seed", 7, "--init", "old.safetensors", "--device", "cpu", "-o", tmp_path / "m.safetensors",
+        "--epochs", 3, "--seed", 7, "--init", "old.safetensors", "--device", "cpu", "-o", tmp_path / "m.safetensors",
     )  # fmt: skip
     assert done.exit_code == 0, done.stderr
     recipe, source, target, options = calls[0]
-    assert (recipe, str(source), str(target)) == ({}, "s.fits", "t.fits")
+    assert (recipe, str(source), str(target)) == ({"training": {"epochs": 3}}, "s.fits", "t.fits")
     assert str(options.pop("init")) == "old.safetensors"
     assert options == {
         "adapt": {"mmd": 0.5, "entropy": 1.0}, "backbone": "deepmerge", "seed": 7, "device": "cpu", "progress": True,

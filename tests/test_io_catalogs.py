@@ -10,6 +10,7 @@ from astropy.table import MaskedColumn, QTable, Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from galmerge_da import classify, simulate
 from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.io import read_catalog, save_cutouts, write_catalog
 
@@ -204,3 +205,18 @@ def test_any_flat_meta_survives_fits_and_votable(tmp_path_factory, meta):
     for suffix in (".fits", ".vot"):
         write_catalog(Table({"id": [1]}, meta=meta), folder / f"a{suffix}")
         assert read_catalog(folder / f"a{suffix}").meta == meta
+
+
+def test_descriptions_of_a_table_that_astropy_read_are_not_left_in_its_meta(tmp_path):
+    galaxies = simulate(6, "sdss", seed=1, n_jobs=1)
+    galaxies["label"].info.meta = {"ucd": "meta.code.class"}
+    save_cutouts(galaxies, tmp_path / "galaxies.fits")
+    read = QTable.read(tmp_path / "galaxies.fits")
+    assert any(key.startswith("TCOMM") for key in read.meta)
+    before = dict(read.meta)
+    catalogue = classify(read)
+    assert not [key for key in catalogue.meta if key.startswith(("TCOMM", "TUCD", "GMETA"))]
+    for name in set(galaxies.colnames) - {"image"}:
+        assert catalogue[name].info.description == galaxies[name].info.description
+    assert catalogue["label"].info.meta["ucd"] == "meta.code.class"
+    assert dict(read.meta) == before and read["label"].info.description is None

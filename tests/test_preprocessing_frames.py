@@ -357,3 +357,16 @@ def test_a_galaxy_that_the_edge_cuts_is_flagged_however_its_radius_is_known():
     for known in ({}, {"radius": np.array([15.0])}):
         frames = preprocess(cutouts([image], **known), PreprocessingRecipe())
         assert has(frames, 0, Flag.OFF_EDGE) and not has(frames, 0, Flag.NONFINITE)
+
+
+@pytest.mark.parametrize("value", [0.0, 3.0])
+def test_a_band_of_one_value_is_missing(value):
+    images = np.random.default_rng(0).normal(size=(2, 3, 40, 40)).astype(np.float32)
+    images[:, :, 16:24, 16:24] += 30
+    expected = images.copy()
+    images[0, 1], expected[0, 1] = value, np.nan
+    made, meant = (
+        preprocess(cutouts(each), PreprocessingRecipe(size=32, scale="image")) for each in (images, expected)
+    )
+    assert made.flags[0] & Flag.BANDS_MISSING and not made.flags[1] & Flag.BANDS_MISSING
+    np.testing.assert_array_equal(made.data, meant.data)

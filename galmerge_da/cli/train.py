@@ -28,6 +28,7 @@ def _parse_adapt(ctx, param, words):
     "--adapt", metavar="NAME[.OPTION]=VALUE", multiple=True, callback=_parse_adapt,
     help="A loss and its weight, or an option of it, as mmd=1.0 or dann.max_lambda=0.5; repeatable.",
 )  # fmt: skip
+@click.option("--epochs", type=click.IntRange(min=1), help="Passes over the source at most; 200 without a recipe.")
 @click.option("--backbone", help="Name of the network.  [default: the recipe's, or deepmerge]")
 @click.option("--seed", type=click.IntRange(min=0), help="Seed of everything random.  [default: the recipe's, or 0]")
 @click.option("--init", type=click.Path(path_type=Path), help="Model file to start from.")
@@ -35,7 +36,7 @@ def _parse_adapt(ctx, param, words):
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Model file to write.")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar.")
-def train(source, target, recipe, adapt, backbone, seed, init, device, output, overwrite, progress):
+def train(source, target, recipe, adapt, epochs, backbone, seed, init, device, output, overwrite, progress):
     """Train a classifier on SOURCE, a data set of cutouts with a column of labels.
 
     SOURCE may be left out where the recipe says what to simulate. Several
@@ -46,12 +47,16 @@ def train(source, target, recipe, adapt, backbone, seed, init, device, output, o
         raise click.UsageError("give SOURCE, or --recipe with what to simulate.")
     check_output(output, overwrite, (".safetensors",))
     from galmerge_da.experiments import run_recipe
-    from galmerge_da.training import is_first_process
+    from galmerge_da.training import is_first_process, read_tables
 
+    recipe = recipe or {}
+    if epochs is not None:
+        recipe = read_tables(recipe)
+        recipe["training"] = {**recipe.get("training", {}), "epochs": epochs}
     given = {"adapt": adapt, "backbone": backbone, "seed": seed, "init": init, "device": device}
     given = {name: value for name, value in given.items() if value is not None}
     first = is_first_process()
-    result = run_recipe(recipe or {}, source, target, progress=progress and first, **given)
+    result = run_recipe(recipe, source, target, progress=progress and first, **given)
     if not first:
         return
     result.classifier.save(output)

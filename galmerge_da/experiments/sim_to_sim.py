@@ -23,6 +23,7 @@ from galmerge_da.experiments.study_tables import (
     summarise_selectors,
 )
 from galmerge_da.io import save_cutouts
+from galmerge_da.io.downloads import DATASETS
 from galmerge_da.simulation import simulate
 
 __all__ = ["POSTER", "RUNS", "SURVEYS", "run_sim_to_sim", "simulate_pair"]
@@ -119,11 +120,16 @@ def run_sim_to_sim(
     (folder / "summary.txt").write_text(format_summary(summary) + "\n")
     figures = draw_sim_to_sim(folder, finished, labels, source, target)
     chosen = "" if tuple(runs) == RUNS else f", runs=[{', '.join(run.name for run in runs)}]"
+    chosen += "" if data is None else f", data={data!r}"
     call = f"run_sim_to_sim(n={n}, epochs={epochs}, seeds={tuple(seeds)}, backbones={tuple(backbones)}{chosen})"
     facts = {
         "Source": source.stem,
         "Target": target.stem,
-        "Looks at labels of real galaxies": "0: all are simulated; labels of the target are for scores, and the oracle",
+        "Looks at labels of real galaxies": (
+            "1: this report"
+            if data is not None and DATASETS[data].real
+            else "0: all are simulated; labels of the target are for scores, and the oracle"
+        ),
     }
     report_study(
         folder / "report.html", "From idealised to noisy images of simulated galaxies", call=call, facts=facts,

@@ -23,7 +23,7 @@ from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.io.files import quiet
 from galmerge_da.io.pictures import split
 
-__all__ = ["read_catalog", "read_fits_table", "write_catalog", "write_fits_table"]
+__all__ = ["read_catalog", "read_fits_table", "take_header_keys", "write_catalog", "write_fits_table"]
 
 _FITS_KEY = re.compile(r"[A-Z0-9_-]{1,8}")
 
@@ -252,21 +252,35 @@ def read_fits_table(path, hdu=None, memmap=False):
     """Read a table of a FITS file, the first one by default, with what `write_fits_table` keeps."""
     with quiet():
         table = Table.read(path, hdu=hdu, format="fits", memmap=memmap, mask_invalid=False)
+    take_header_keys(table)
+    table.convert_bytestring_to_unicode()
+    return _with_known_units(table)
+
+
+def take_header_keys(table):
+    """Move what FITS headers say of columns (``TCOMMn``, ``TUCDn``) from the meta of a table to the columns, in place.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        Numbers are those of its columns.
+    """
     names = table.colnames
     for key in list(table.meta):
-        match = re.fullmatch(r"(TCOMM|TUCD|GMETA)(\d+)", key)
+        match = re.fullmatch(r"(TCOMM|TUCD|GMETA)(\d+)", str(key))
         if match is None:
             continue
         value, position = table.meta.pop(key), int(match[2]) - 1
         if match[1] == "GMETA":
-            original, value = json.loads(value)
+            try:
+                original, value = json.loads(value)
+            except (TypeError, ValueError):  # somebody else's key
+                original = key
             table.meta[original] = value
         elif position < len(names) and match[1] == "TCOMM":
             table[names[position]].info.description = value
         elif position < len(names):
-            table[names[position]].info.meta["ucd"] = value
-    table.convert_bytestring_to_unicode()
-    return _with_known_units(table)
+            table[names[position]].info.meta = {**(table[names[position]].info.meta or {}), "ucd": value}
 
 
 def _with_known_units(table):

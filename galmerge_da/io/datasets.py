@@ -11,7 +11,7 @@ from astropy.nddata import NDData
 from astropy.table import Column, Table
 
 from galmerge_da.exceptions import InputError
-from galmerge_da.io.catalogs import read_fits_table, write_fits_table
+from galmerge_da.io.catalogs import read_fits_table, take_header_keys, write_fits_table
 from galmerge_da.io.facts import bands_of_columns, column_of
 from galmerge_da.io.files import image_hdu, quiet, sniff, split_extension
 from galmerge_da.io.pictures import untensor
@@ -106,6 +106,8 @@ def _hold_list(entries):
 
 
 def _hold_table(table, image, masks, folder=None):
+    table = table.copy(copy_data=False)
+    take_header_keys(table)
     names = [image] if isinstance(image, str) else image
     if not isinstance(names, (list, tuple)) or not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"image must name a column, or one column a band; got {image!r}")

@@ -120,7 +120,7 @@ def image_hdu(hdus, extension, path):
     for hdu in hdus:
         if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2:
             return hdu
-    raise InputError(f"{path} has no image")
+    raise InputError(f"{path} holds no image")
 
 
 def read_picture(path, axes="CHW"):

@@ -62,7 +62,7 @@ def read_selection():
     """
     words = [word.strip() for word in os.environ.get(VARIABLE, "").split(",")]
     wanted = {_normalise(word) for word in words if word and not word.startswith("-")}
-    blocked = {_normalise(word[1:]) for word in words if word.startswith("-")}
+    blocked = {_normalise(word[1:]) for word in words if word.startswith("-") and word[1:].strip()}
     points = [point for group, *_ in GROUPS.values() for point in entry_points(group=group)]
     known = {_normalise(PROJECT)}.union(*map(_names, points))
     for name in sorted((wanted | blocked) - known):

@@ -209,8 +209,11 @@ def _bad_pixels(cutouts, rows, order, raw, flags):
     """Position in the stack -> pixels that cannot be used; rows without any are left out."""
     low, high = raw.min(axis=(2, 3)), raw.max(axis=(2, 3))
     finite = ((low > -_HUGE) & (high < _HUGE)).all(axis=1)  # False where there is a NaN
-    flags[finite & (low == high).all(axis=1)] |= Flag.BLANK
+    constant = low == high
+    flags[finite & constant.all(axis=1)] |= Flag.BLANK
     bad = {}
+    for i in np.flatnonzero(finite & constant.any(axis=1) & ~constant.all(axis=1)):  # no survey has such a band
+        bad[i] = np.broadcast_to(constant[i][:, None, None], raw.shape[1:]).copy()
     for i, row in enumerate(rows):
         if not finite[i]:
             bad[i] = ~(np.abs(raw[i]) < _HUGE)

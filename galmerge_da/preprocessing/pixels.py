@@ -149,5 +149,5 @@ def _stands_above_zero(image, zero):
     box = usable_box(~zero)
     window = image[(slice(None), *box)]
     level, sigma = edge_background(window[None], np.broadcast_to(zero[box], window.shape)[None])
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore", over="ignore"):
         return bool(np.any((level > 0) & (level > _PADDING_SIGMA * sigma)))
