@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -81,3 +82,13 @@ def test_any_dataclass_can_be_described():
         {"name": "size", "default": None, "values": "int", "doc": ""},
         {"name": "names", "default": [], "values": "list", "doc": ""},
     ]
+
+
+def test_an_array_of_numbers_is_taken_as_a_list():
+    @dataclass(frozen=True)
+    class Widths(Options):
+        widths: tuple = option((1.0,), "widths", above=0)
+
+    assert make_config(Widths, {"widths": np.array([1, 2.5], np.float32)}, "it").widths == (1.0, 2.5)
+    with pytest.raises(ConfigError, match="widths must be numbers above 0"):
+        make_config(Widths, {"widths": np.ones((2, 2))}, "it")

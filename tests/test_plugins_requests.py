@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from galmerge_da.exceptions import ConfigError
+from galmerge_da.adaptation import check_losses
+from galmerge_da.exceptions import ConfigError, PluginError
 from galmerge_da.plugins import LossSpec, Options, WeightOptions, option, parse_adapt
 
 WANTED = {"mmd": 1.0, "dann": {"weight": 0.5, "max_lambda": 0.5, "lambda_schedule": "constant"}, "coral": 1.0}
@@ -65,3 +66,26 @@ def test_a_loss_cannot_take_the_name_of_an_option_that_all_have(name):
     )
     with pytest.raises(ConfigError, match=f"x: its config must not have '{name}', which every loss has already"):
         LossSpec("x", print, config)
+
+
+def test_words_take_what_the_list_of_options_offers_and_what_python_writes():
+    words = ["mmd.bandwidths=none", "mmd.estimate_prior=True", "mmd.width=.5", "mmd.level=1e-3", "mmd.variant=biased"]
+    assert parse_adapt(words) == {
+        "mmd": {"bandwidths": None, "estimate_prior": True, "width": 0.5, "level": 1e-3, "variant": "biased"}
+    }
+
+
+@pytest.mark.parametrize(
+    ("adapt", "words"),
+    [
+        ({"mmd": {"weigth": 2.0}}, "loss 'mmd' has no option 'weigth'; did you mean 'weight'"),
+        ({"mmd": {"schedul": "linear"}}, "did you mean 'schedule'"),
+        ({"dann": {"maxlambda": 1.0}}, "did you mean 'max_lambda'"),
+        ({"MMD": 1.0}, "did you mean 'mmd'"),
+        ({"mmd": {"target_prior": [0.9, 0.9]}}, "loss 'mmd': target_prior must be shares that add up to 1"),
+        ({"coral": {"target_prior": [0.9, 0.1], "estimate_prior": True}}, "loss 'coral': target_prior is given"),
+    ],
+)
+def test_what_is_refused_is_named_with_its_loss_and_the_nearest_name(adapt, words):
+    with pytest.raises((ConfigError, PluginError), match=words):
+        check_losses(adapt)

@@ -134,3 +134,20 @@ def test_unknown_steps_are_refused(training, words):
 def test_adabn_needs_a_target():
     with pytest.raises(ConfigError, match="post_train: adabn needs a target"):
         train(domains()["source"], recipe=recipe(post_train=["adabn"]))
+
+
+def test_weights_are_not_learned_of_nothing():
+    with pytest.raises(ConfigError, match="'learned' needs losses"):
+        train(**domains(), recipe=recipe(1, weighting="learned"))
+
+
+@pytest.mark.parametrize(("adapt", "words"), [(None, "without any adaptation"), ({"mmd": 1.0}, "may have collapsed")])
+def test_one_class_for_the_whole_target_is_warned_of_for_what_it_is(monkeypatch, adapt, words):
+    monkeypatch.setattr("galmerge_da.training.api._COLLAPSED", -1.0)
+    with pytest.warns(GalmergeWarning, match=f"of the target into one class.*{words}"):
+        train(**domains(), adapt=adapt, recipe=recipe(1))
+
+
+@pytest.mark.parametrize(("weight", "adapted"), [(0.0, False), (0.5, True)])
+def test_a_loss_that_counts_nothing_is_no_adaptation(weight, adapted):
+    assert train(**domains(), adapt={"mmd": weight}, recipe=recipe(1)).classifier.provenance["adapted"] is adapted
