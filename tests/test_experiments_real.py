@@ -13,7 +13,7 @@ from galmerge_da import simulate
 from galmerge_da.exceptions import InputError
 from galmerge_da.experiments import RealRun, run_sim_to_real, score_real
 from galmerge_da.experiments.real_scores import completeness_at_purity
-from galmerge_da.experiments.sim_to_real import assign_folds, sdss_field, stand_in
+from galmerge_da.experiments.sim_to_real import assign_folds, list_pictures, sdss_field, stand_in
 
 
 @settings(deadline=None, max_examples=50)
@@ -93,6 +93,16 @@ def test_a_galaxy_without_a_score_is_not_passed_over(catalogue):
         score_real(catalogue, "label", ["good"], n_bootstrap=2)
     with pytest.raises(InputError, match="no column 'best'"):
         score_real(catalogue, "label", ["best"], n_bootstrap=2)
+
+
+def test_a_folder_of_pictures_is_a_table_of_them(tmp_path):
+    for name in ("b.jpeg", "a.PNG", "labels.csv"):
+        (tmp_path / name).touch()
+    table = list_pictures(tmp_path)
+    assert table["id"].tolist() == ["a", "b"] and table["image"][1] == str(tmp_path / "b.jpeg")
+    (tmp_path / "none").mkdir()
+    with pytest.raises(InputError, match="no JPEG or PNG pictures"):
+        list_pictures(tmp_path / "none")
 
 
 def test_the_stand_in_has_few_mergers():

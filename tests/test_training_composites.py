@@ -93,6 +93,8 @@ def test_unusable_galaxies_take_no_part_and_two_are_needed():
     galaxies["image"][1] = np.nan
     made = composite_pairs(galaxies, 12, seed=1, n_jobs=1)
     assert set(made["group"]) <= {"row0000000", "row0000002"} and np.all(np.isfinite(made["image"]))
+    chosen = composite_pairs(gaussians(5)[0], 12, rows=[1, 3, 3], seed=1, n_jobs=1)
+    assert set(chosen["group"]) == {"row0000001", "row0000003"}
     with pytest.raises(InputError, match="two usable galaxies or more, got 1"):
         composite_pairs(galaxies[:2], 4, n_jobs=1)
     with pytest.raises(InputError, match="must not be negative"):

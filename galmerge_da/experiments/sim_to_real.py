@@ -25,7 +25,7 @@ from galmerge_da.preprocessing import PreprocessingRecipe, preprocess
 from galmerge_da.simulation import simulate
 from galmerge_da.training.composites import composite_pairs
 
-__all__ = ["REAL_RUNS", "RealRun", "assign_folds", "run_sim_to_real", "sdss_field", "stand_in"]
+__all__ = ["REAL_RUNS", "RealRun", "assign_folds", "list_pictures", "run_sim_to_real", "sdss_field", "stand_in"]
 
 SURVEY = "sdss-jpeg"
 #: Of the simulated source.
@@ -96,7 +96,7 @@ def run_sim_to_real(
     folder : path-like, optional
         Gets data, runs and ``catalogue`` as FITS and ECSV. What is there already is used again.
     galaxies : object, optional
-        The survey's pictures, in any form that `~galmerge_da.io.open_cutouts`
+        The survey's pictures: a folder of them, or any form that `~galmerge_da.io.open_cutouts`
         takes. A column of labels is never read here. Without it, `stand_in` makes them.
     image : str, optional
         Column of images or paths.
@@ -131,9 +131,10 @@ def run_sim_to_real(
     if galaxies is None:
         galaxies = stand_in()
         image, survey = "image", None
+    elif isinstance(galaxies, str | Path) and Path(galaxies).is_dir():
+        galaxies, image = list_pictures(galaxies), "image"
     reading = {"image": image, "survey": survey}
-    source = open_cutouts(galaxies, **reading)
-    table = source.table.copy()
+    table = open_cutouts(galaxies, **reading).table.copy()
     table["fold"] = assign_folds(sdss_field(table[objid]) if objid else np.arange(len(table)), n_folds)
     simulated = _simulated(folder, n, progress)
     frames = _frames(galaxies, reading, progress)
@@ -146,15 +147,14 @@ def run_sim_to_real(
         for run in runs:
             if not run.sees_target and fold:
                 continue
-            start = simulated
+            labelled = simulated
             if run.composites:
-                start = _with_composites(folder, simulated, galaxies, rest, run, fold, reading, progress)
+                labelled = _with_composites(folder, simulated, galaxies, rest, run, fold, reading, progress)
             recipe = {**RECIPE, "training": {**RECIPE["training"], "epochs": epochs}}
-            stages = [Run(run.name, run.adapt)]
             initial = _transfer(folder, run, seeds, recipe, n, n_jobs, progress) if run.transfer else None
             finished = run_study(
-                stages, start, target, folder / "runs", recipe=recipe, seeds=seeds, n_jobs=n_jobs, init=initial,
-                progress=progress,
+                [Run(run.name, run.adapt)], labelled, target, folder / "runs", recipe=recipe, seeds=seeds,
+                n_jobs=n_jobs, init=initial, progress=progress,
             )  # fmt: skip
             rows = own if run.sees_target else np.arange(len(table))
             for each in finished:
@@ -169,6 +169,29 @@ def run_sim_to_real(
     for suffix in ("ecsv", "fits"):
         table.write(folder / f"catalogue.{suffix}", overwrite=True)
     return table
+
+
+def list_pictures(folder):
+    """The pictures in a folder, as a table.
+
+    Parameters
+    ----------
+    folder : path-like
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        ``id``, the name of the file without its ending, and ``image``, its path; sorted by name.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    paths = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
+    if not paths:
+        raise InputError(f"{folder} has no JPEG or PNG pictures")
+    return Table({"id": [path.stem for path in paths], "image": [str(path) for path in paths]})
 
 
 def sdss_field(objid):
@@ -277,7 +300,7 @@ def _with_composites(folder, simulated, galaxies, rest, run, fold, reading, prog
     n = round(run.composites * len(table))
     path = folder / "data" / f"{simulated.stem}-composites{n}-fold{fold}.fits"
     if not path.is_file():
-        made = composite_pairs(Table(galaxies)[rest], n, seed=fold, progress=progress, **reading)
+        made = composite_pairs(galaxies, n, rows=rest, seed=fold, progress=progress, **reading)
         both = vstack([table, made], metadata_conflicts="silent")
         both.meta = table.meta
         save_cutouts(both, path)

@@ -43,7 +43,7 @@ _LEAST_RATIO = 0.12
 _POOL = 4000
 
 
-def composite_pairs(galaxies, n, *, seed=0, n_jobs=None, progress=False, **options):
+def composite_pairs(galaxies, n, *, rows=None, seed=0, n_jobs=None, progress=False, **options):
     """Labelled composites of unlabelled galaxies.
 
     Every second row is a pair: a galaxy with another one, turned, scaled and
@@ -60,6 +60,8 @@ def composite_pairs(galaxies, n, *, seed=0, n_jobs=None, progress=False, **optio
         Cutouts in any form that `~galmerge_da.io.open_cutouts` takes, unlabelled.
     n : int
         Number of rows.
+    rows : array_like of int, optional
+        Which galaxies may be used; all by default.
     seed : int, optional
         Same seed and galaxies, same composites.
     n_jobs : int, optional
@@ -87,7 +89,8 @@ def composite_pairs(galaxies, n, *, seed=0, n_jobs=None, progress=False, **optio
     if n < 0:
         raise InputError(f"n must not be negative, got {n}")
     source = open_cutouts(galaxies, chunk_size=64, **options)
-    rows = np.sort(np.random.default_rng((seed, 0)).permutation(len(source))[:_POOL])
+    rows = np.arange(len(source)) if rows is None else np.unique(rows)
+    rows = np.sort(np.random.default_rng((seed, 0)).permutation(rows)[:_POOL])
     frames, used, stretched, meta = _read(source, rows, progress)
     if len(frames) < 2:
         raise InputError(f"composites need two usable galaxies or more, got {len(frames)}")
