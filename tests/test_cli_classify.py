@@ -1,5 +1,7 @@
 """``galmerge classify``, with a small network that was never trained."""
 
+import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +58,31 @@ def test_a_data_set_becomes_a_catalogue(cutouts, galaxies, model, tmp_path):
     np.testing.assert_allclose(np.asarray(catalogue["merger_prob"]), np.asarray(expected["merger_prob"].filled(np.nan)))
     np.testing.assert_array_equal(catalogue["flags"], expected["flags"])
     assert catalogue["flags"][2] & Flag.NOT_CLASSIFIED
+
+
+@pytest.mark.parametrize("name", ["mergers.parquet", "mergers.hdf5", "mergers.h5", "mergers.vot", "mergers.ecsv"])
+def test_the_ending_chooses_the_format(cutouts, galaxies, model, tmp_path, name):
+    done = run(cutouts, "-o", tmp_path / name, "--model", model, "--no-progress")
+    assert done.exit_code == 0, done.stderr
+    catalogue = read_catalog(tmp_path / name)
+    assert list(catalogue["id"]) == list(galaxies["id"])
+    assert np.ma.getmaskarray(catalogue["merger_prob"]).tolist() == [False, False, True, False, False, False]
+    assert catalogue["merger_prob"].info.description and catalogue.meta["BANDS"] == "g,r,z"
+
+
+@pytest.mark.filterwarnings("default")
+def test_csv_says_what_it_loses(cutouts, galaxies, model, tmp_path):
+    done = run(cutouts, "-o", tmp_path / "mergers.csv", "--model", model, "--no-progress")
+    assert done.exit_code == 0, done.stderr
+    assert re.search("left out .*units .*descriptions .*merger_prob.*meta ", done.stderr)
+    assert list(read_catalog(tmp_path / "mergers.csv")["id"]) == list(galaxies["id"])
+
+
+def test_a_missing_extra_is_said_before_any_work(cutouts, model, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setattr("galmerge_da.inference.classify", lambda *arguments, **options: pytest.fail("it ran"))
+    done = run(cutouts, "-o", tmp_path / "mergers.parquet", "--model", model, "--no-progress")
+    assert done.exit_code != 0 and "galmerge_da[parquet]" in done.stderr
 
 
 def test_morphology_is_there_when_asked_for(cutouts, galaxies, model, tmp_path):

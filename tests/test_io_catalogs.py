@@ -1,20 +1,25 @@
-"""Catalogues survive FITS, ECSV and VOTable."""
+"""Catalogues survive FITS, ECSV, VOTable, Parquet and HDF5; of CSV, a warning says what does not."""
+
+import io
+import sys
 
 import astropy.units as u
 import numpy as np
+import pyarrow as pa
 import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
-from astropy.io.votable import parse
+from astropy.io.votable import parse, validate
 from astropy.table import MaskedColumn, QTable, Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from galmerge_da import classify, simulate
 from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.io import read_catalog, save_cutouts, write_catalog
 
-SUFFIXES = [".fits", ".fit", ".ecsv", ".vot", ".xml"]
+SUFFIXES = [".fits", ".fit", ".ecsv", ".vot", ".xml", ".parquet", ".hdf5", ".h5"]
 
 META = {
     "MODEL": "default",
@@ -113,10 +118,10 @@ def test_other_tools_find_units_and_ucds(tmp_path):
     assert {param.name for param in element.params} == set(META)
 
 
-def test_pixels_stay_in_fits_and_are_left_out_elsewhere(path):
+def test_pixels_stay_in_fits_and_hdf5_and_are_left_out_elsewhere(path):
     table = catalog()
     table["image"] = np.arange(3 * 2 * 4 * 5, dtype=np.float32).reshape(3, 2, 4, 5)
-    if path.suffix in (".fits", ".fit"):
+    if path.suffix in (".fits", ".fit", ".hdf5", ".h5"):
         write_catalog(table, path)
         assert np.array_equal(read_catalog(path)["image"], table["image"])
     else:
@@ -165,7 +170,7 @@ def test_sky_coordinates_become_their_parts(path):
     assert again["where.dec"].tolist() == [3, 4]
 
 
-@pytest.mark.parametrize("name", ["a.txt", "a", "a.parquet", "a.csv"])
+@pytest.mark.parametrize("name", ["a.txt", "a", "a.npy"])
 def test_an_unknown_ending_is_an_error(tmp_path, name):
     with pytest.raises(InputError, match="ends in .fits"):
         write_catalog(catalog(), tmp_path / name)
@@ -200,9 +205,9 @@ values = st.one_of(st.booleans(), st.integers(-(2**62), 2**62), st.floats(allow_
 
 @settings(deadline=None, max_examples=10)
 @given(st.dictionaries(st.text(st.characters(categories=["L", "N"], codec="ascii"), min_size=1), values, max_size=4))
-def test_any_flat_meta_survives_fits_and_votable(tmp_path_factory, meta):
+def test_any_flat_meta_survives(tmp_path_factory, meta):
     folder = tmp_path_factory.mktemp("meta")
-    for suffix in (".fits", ".vot"):
+    for suffix in (".fits", ".vot", ".parquet", ".hdf5"):
         write_catalog(Table({"id": [1]}, meta=meta), folder / f"a{suffix}")
         assert read_catalog(folder / f"a{suffix}").meta == meta
 
@@ -220,3 +225,110 @@ def test_descriptions_of_a_table_that_astropy_read_are_not_left_in_its_meta(tmp_
         assert catalogue[name].info.description == galaxies[name].info.description
     assert catalogue["label"].info.meta["ucd"] == "meta.code.class"
     assert dict(read.meta) == before and read["label"].info.description is None
+
+
+@pytest.mark.parametrize("name", ["a.vot", "a.xml"])
+def test_the_validator_of_votables_finds_nothing(tmp_path, name):
+    write_catalog(catalog(), tmp_path / name)
+    assert len(parse(tmp_path / name, verify="exception").get_first_table().array) == 3
+    assert "found no violations" in validate(str(tmp_path / name), output=None)
+
+
+def test_the_validator_finds_nothing_in_a_catalogue_of_probabilities(tmp_path):
+    galaxies = simulate(6, "sdss", seed=1, n_jobs=1)
+    write_catalog(classify(galaxies, progress=False), tmp_path / "a.vot")
+    element = parse(tmp_path / "a.vot", verify="exception").get_first_table()
+    assert len(element.array) == 6 and element.get_field_by_id_or_name("merger_prob") is not None
+    assert "found no violations" in validate(str(tmp_path / "a.vot"), output=None)
+
+
+def test_astropy_finds_the_header_of_hdf5_and_a_votable_describes_parquet(tmp_path):
+    write_catalog(catalog(), tmp_path / "a.hdf5")
+    table = Table.read(tmp_path / "a.hdf5", path="catalog")
+    assert table["ra"].unit == u.deg and table["ra"].description == "right ascension"
+    assert table["ra"].meta["ucd"] == "pos.eq.ra" and table.meta["THRESH"] == 0.5
+    write_catalog(catalog(), tmp_path / "a.parquet")
+    metadata = parquet.read_schema(tmp_path / "a.parquet").metadata
+    assert metadata[b"IVOA.VOTable-Parquet.version"] == b"1.0"
+    element = parse(io.BytesIO(metadata[b"IVOA.VOTable-Parquet.content"]), verify="exception").get_first_table()
+    field = element.get_field_by_id_or_name("ra")
+    assert (field.ucd, field.unit, field.description) == ("pos.eq.ra", u.deg, "right ascension")
+    assert [field.name for field in element.fields] == parquet.read_schema(tmp_path / "a.parquet").names
+    assert {param.name for param in element.params} == set(META)
+
+
+def test_masked_values_are_null_in_parquet_and_nan_is_not(tmp_path):
+    table = Table({"p": MaskedColumn([0.1, np.nan, 0.3], mask=[True, False, False])})
+    write_catalog(table, tmp_path / "a.parquet")
+    assert parquet.read_table(tmp_path / "a.parquet")["p"].is_null().to_pylist() == [True, False, False]
+    again = read_catalog(tmp_path / "a.parquet")["p"]
+    assert again.mask.tolist() == [True, False, False] and np.isnan(again.data.data[1])
+
+
+def test_parquet_of_other_makers_is_read(tmp_path):
+    columns = {
+        "id": pa.array([1, None, 3], pa.int32()),
+        "name": pa.array(["a", None, "ccc"]).dictionary_encode(),
+        "large": pa.array(["x", "y", "z"], pa.large_string()),
+        "good": pa.array([True, None, False]),
+        "p": pa.array([0.5, 0.25, None], pa.float32()),
+        "seen": pa.array([0, 1, 2], pa.timestamp("s")),
+    }
+    parquet.write_table(pa.table(columns), tmp_path / "a.parquet")
+    table = read_catalog(tmp_path / "a.parquet")
+    for name, column in columns.items():
+        if name != "seen":
+            assert table[name].tolist() == column.to_pylist(), name
+    assert table["id"].dtype == np.int32 and table["p"].dtype == np.float32 and table["large"].dtype.kind == "U"
+    assert table["seen"][2] == np.datetime64("1970-01-01T00:00:02")
+
+
+def test_tables_that_astropy_wrote_to_parquet_and_hdf5_keep_masks_and_units(tmp_path):
+    table = QTable({"n": MaskedColumn([1, 2, 3], mask=[True, False, False]), "ra": [1, 2, 3] * u.deg})
+    table["ra"].info.description = "right ascension"
+    table.meta["NOTE"] = "x"
+    table.write(tmp_path / "a.parquet")
+    table.write(tmp_path / "a.h5", path="any/name", serialize_meta=True)
+    for name in ("a.parquet", "a.h5"):
+        again = read_catalog(tmp_path / name)
+        assert again["n"].mask.tolist() == [True, False, False] and again["ra"].unit == u.deg, name
+        assert again["ra"].info.description == "right ascension" and again.meta["NOTE"] == "x"
+
+
+@pytest.mark.parametrize(("name", "module"), [("a.parquet", "pyarrow"), ("a.hdf5", "h5py"), ("a.h5", "h5py")])
+def test_a_missing_extra_is_named_with_what_to_install(tmp_path, monkeypatch, name, module):
+    monkeypatch.setitem(sys.modules, module, None)
+    for attempt in (lambda path: write_catalog(catalog(), path), read_catalog):
+        with pytest.raises(InputError, match=rf"needs {module}.*galmerge_da\[(hdf5|parquet)\]"):
+            attempt(tmp_path / name)
+    assert not list(tmp_path.iterdir())
+
+
+def test_csv_says_what_it_loses(tmp_path):
+    table = catalog()
+    table["code"] = ["007", "008", "009"]
+    with pytest.warns(InputWarning, match="left out of") as caught:
+        write_catalog(table, tmp_path / "a.csv")
+    (warning,) = caught
+    message = str(warning.message)
+    assert "units (ra, flux)" in message and "descriptions (ra, merger_prob)" in message
+    assert "UCDs (ra, merger_prob)" in message and "all numbers (code)" in message and "meta (MODEL," in message
+    assert warning.filename == __file__
+
+
+def test_csv_keeps_names_values_and_masks(tmp_path):
+    table = catalog()
+    plain = Table({name: np.ma.array(np.ma.getdata(table[name]), mask=np.ma.getmask(table[name]))
+                   for name in ("id", "name", "merger_prob", "n_votes", "good")})  # fmt: skip
+    path = tmp_path / "a.csv"
+    write_catalog(plain, path)  # nothing to lose, no warning
+    again = read_catalog(path)
+    assert again.colnames == plain.colnames
+    for name in plain.colnames:
+        assert again[name].tolist() == plain[name].tolist(), name
+        assert again[name].dtype.kind == plain[name].dtype.kind, name
+    with pytest.raises(InputError, match="exists"):
+        write_catalog(plain, path)
+    with pytest.warns(InputWarning, match="image$"):
+        write_catalog(Table({"id": [1], "image": np.zeros((1, 4, 4))}), path, overwrite=True)
+    assert read_catalog(path)["id"].tolist() == [1]

@@ -50,18 +50,21 @@ def classify(cutouts, output, catalog, mosaic, size, bands, image, pixel_scale, 
 
     CUTOUTS is a data set of images (FITS or X.npy), a CSV or ECSV table with
     a column of image paths, or one image. With --catalog and --mosaic the
-    cutouts are made first. OUTPUT ends in .fits, .ecsv or .vot.
+    cutouts are made first. OUTPUT ends in .fits, .ecsv, .vot, .parquet,
+    .hdf5 or .csv.
     """
     if (cutouts is None) == (catalog is None):
         raise click.UsageError("give either CUTOUTS, or --catalog with --mosaic.")
     if (catalog is None) != (not mosaic):
         raise click.UsageError("--catalog and --mosaic go together.")
-    check_output(output, overwrite, (".fits", ".fit", ".ecsv", ".vot", ".xml"))
+    check_output(output, overwrite, (".fits", ".fit", ".ecsv", ".vot", ".xml", ".parquet", ".hdf5", ".h5", ".csv"))
     import astropy.units as u
 
     from galmerge_da.inference import classify as run
     from galmerge_da.io import extract_cutouts, read_catalog, write_catalog
+    from galmerge_da.io.catalogs import check_format
 
+    check_format(output)
     if pixel_scale is not None:
         options["pixel_scale"] = pixel_scale * u.arcsec
     if catalog is not None:

@@ -1,8 +1,9 @@
-"""Catalogues in FITS, ECSV and VOTable; units, descriptions, UCDs and flat meta survive in all three.
+"""Catalogues as files; units, descriptions, UCDs and flat meta survive in all formats but CSV.
 
-In FITS, descriptions are ``TCOMMn`` and UCDs ``TUCDn``, as TOPCAT has them; in
-VOTable, meta are PARAM elements. What a format cannot hold by itself (long or
-lower-case keys in FITS; None, lists, NaN, accents) is kept as JSON.
+The way of a table into a file, and FITS, live here; the other formats in
+`~galmerge_da.io.votables` and `~galmerge_da.io.formats`. In FITS, descriptions
+are ``TCOMMn`` and UCDs ``TUCDn``, as TOPCAT has them. What a format cannot hold
+by itself (long or lower-case keys in FITS) is kept as JSON.
 """
 
 import json
@@ -14,21 +15,18 @@ from pathlib import Path
 import astropy.units as u
 import numpy as np
 from astropy.io import fits
-from astropy.io.votable import from_table, parse
-from astropy.io.votable.tree import Param
 from astropy.table import Column, MaskedColumn, Table
 from astropy.table.serialize import represent_mixins_as_columns
 
 from galmerge_da.exceptions import InputError, InputWarning
+from galmerge_da.io import formats
 from galmerge_da.io.files import quiet
 from galmerge_da.io.pictures import split
+from galmerge_da.io.votables import read_votable, with_known_units, write_votable
 
-__all__ = ["read_catalog", "read_fits_table", "take_header_keys", "write_catalog", "write_fits_table"]
+__all__ = ["check_format", "read_catalog", "read_fits_table", "take_header_keys", "write_catalog", "write_fits_table"]
 
 _FITS_KEY = re.compile(r"[A-Z0-9_-]{1,8}")
-
-#: Text that an XML attribute keeps as it is.
-_PLAIN_TEXT = re.compile(r"[\w.,;:/()+*=-]+( [\w.,;:/()+*=-]+)*", re.ASCII)
 
 #: Keys that describe the file itself.
 _RESERVED = re.compile(
@@ -41,34 +39,35 @@ def write_catalog(table, path, overwrite=False):
     """Write a catalogue.
 
     Units, descriptions, UCDs (``column.info.meta["ucd"]``) and the entries of
-    ``table.meta`` can be read back. In FITS a masked float becomes NaN.
-    Coordinates and times become columns of their parts (``where.ra``).
+    ``table.meta`` can be read back, but not from CSV. In FITS a masked float
+    becomes NaN. Coordinates and times become columns of their parts
+    (``where.ra``).
 
     Parameters
     ----------
     table : `~astropy.table.Table`
         The catalogue. Columns with more than one number a row are kept in FITS
-        and dropped, with a warning, in the other formats.
+        and HDF5, and dropped, with a warning, in the other formats.
     path : str or path-like
-        Ends in ``.fits``, ``.fit``, ``.ecsv``, ``.vot`` or ``.xml``.
+        Ends in ``.fits``, ``.fit``, ``.ecsv``, ``.vot``, ``.xml``, ``.csv``,
+        ``.parquet`` (extra ``parquet``), ``.hdf5`` or ``.h5`` (extra ``hdf5``).
     overwrite : bool, optional
         Whether an existing file may be replaced.
 
     Raises
     ------
     InputError
-        If the ending is not known, the folder is missing, the file exists, or
-        a column cannot be written in that format.
+        If the ending is not known, its extra is not installed, the folder is
+        missing, the file exists, or a column cannot be written in that format.
 
     Warns
     -----
     InputWarning
-        If columns or meta entries are left out, naming them.
+        If columns, meta entries or, in CSV, units are left out, naming them.
     """
     if not isinstance(table, Table):
         raise InputError(f"a catalogue must be a Table, got {type(table).__name__}")
-    writer = _WRITERS[_format(path)]
-    writer(table, path, overwrite)
+    _WRITERS[check_format(path)](table, path, overwrite)
 
 
 def read_catalog(path):
@@ -77,7 +76,7 @@ def read_catalog(path):
     Parameters
     ----------
     path : str or path-like
-        Ends in ``.fits``, ``.fit``, ``.ecsv``, ``.csv``, ``.vot`` or ``.xml``.
+        Ends as those that `write_catalog` makes.
 
     Returns
     -------
@@ -87,9 +86,10 @@ def read_catalog(path):
     Raises
     ------
     InputError
-        If the ending is not known, or the file is missing or damaged.
+        If the ending is not known, its extra is not installed, or the file is
+        missing or damaged.
     """
-    reader = _READERS[_format(path, {".csv": "csv", **_FORMATS})]
+    reader = _READERS[check_format(path)]
     if not Path(path).is_file():
         raise InputError(f"{path}: there is no such file")
     try:
@@ -99,14 +99,26 @@ def read_catalog(path):
         raise InputError(f"{path} cannot be read as a catalogue: {error}") from error
 
 
-_FORMATS = {".fits": "fits", ".fit": "fits", ".ecsv": "ecsv", ".vot": "votable", ".xml": "votable"}
+_FORMATS = {
+    ".fits": "fits",
+    ".fit": "fits",
+    ".ecsv": "ecsv",
+    ".vot": "votable",
+    ".xml": "votable",
+    ".parquet": "parquet",
+    ".hdf5": "hdf5",
+    ".h5": "hdf5",
+    ".csv": "csv",
+}
 
 
-def _format(path, known=_FORMATS):
+def check_format(path):
+    """The format that the ending of a path stands for; InputError if it is unknown or its extra is not installed."""
     suffix = Path(path).suffix.lower()
-    if suffix not in known:
-        raise InputError(f"{path}: a catalogue ends in {', '.join(known)}, not {suffix!r}")
-    return known[suffix]
+    if suffix not in _FORMATS:
+        raise InputError(f"{path}: a catalogue ends in {', '.join(_FORMATS)}, not {suffix!r}")
+    formats.require(_FORMATS[suffix], path)
+    return _FORMATS[suffix]
 
 
 def _check_target(path, overwrite):
@@ -254,7 +266,7 @@ def read_fits_table(path, hdu=None, memmap=False):
         table = Table.read(path, hdu=hdu, format="fits", memmap=memmap, mask_invalid=False)
     take_header_keys(table)
     table.convert_bytestring_to_unicode()
-    return _with_known_units(table)
+    return with_known_units(table)
 
 
 def take_header_keys(table):
@@ -283,80 +295,33 @@ def take_header_keys(table):
             table[names[position]].info.meta = {**(table[names[position]].info.meta or {}), "ucd": value}
 
 
-def _with_known_units(table):
-    """Recognise units that astropy knows and the file format does not, such as nanomaggies."""
-    for column in table.itercols():
-        if getattr(column, "unit", None) is not None:
-            column.unit = u.Unit(column.unit.to_string(), parse_strict="silent")
-    return table
+def _writer(write, *, images=False, lost=None):
+    """Writer of tables from one of plain columns and meta; ``lost`` says what the format has no place for."""
+
+    def write_table(table, path, overwrite):
+        _check_target(path, overwrite)
+        meta, plain = _meta(table), _plain(table, images=images)
+        missing = lost(plain, meta) if lost else ""
+        if missing:
+            warnings.warn(f"left out of {path}, as its format has no place for them: {missing}", InputWarning, 3)
+        _save(path, lambda name: write(plain, meta, name))
+
+    return write_table
 
 
-def _write_votable(table, path, overwrite):
-    _check_target(path, overwrite)
-    meta, plain = _meta(table), _plain(table, images=False)
-
-    def write(name):
-        votable = from_table(plain)
-        element = votable.get_first_table()
-        element.params.extend(_param(votable, key, value) for key, value in meta.items())
-        votable.to_xml(str(name))
-
-    _save(path, write)
-
-
-def _param(votable, key, value):
-    """A PARAM; JSON, marked by its ``utype``, where VOTable has no such value."""
-    common = dict(ID=None, name=key)
-    if isinstance(value, bool):
-        return Param(votable, datatype="boolean", value=value, **common)
-    if isinstance(value, int) and abs(value) < 2**63:
-        return Param(votable, datatype="long", value=value, **common)
-    if isinstance(value, float) and np.isfinite(value):
-        return Param(votable, datatype="double", value=value, **common)
-    text = dict(datatype="unicodeChar", arraysize="*", **common)
-    if isinstance(value, str) and _PLAIN_TEXT.fullmatch(value):
-        return Param(votable, value=value, **text)
-    escaped = json.dumps(value).translate({ord(letter): f"\\u{ord(letter):04x}" for letter in "&<>"})
-    return Param(votable, value=escaped, utype="json", **text)
-
-
-def _read_votable(path):
-    element = parse(path, verify="ignore").get_first_table()
-    table = element.to_table(use_names_over_ids=True)
-    for param in element.params:
-        value = param.value.item() if hasattr(param.value, "item") else param.value
-        table.meta[param.name] = json.loads(value) if param.utype == "json" else value
-    for name in table.colnames:
-        column = table[name]
-        if column.dtype.kind == "O":
-            column = type(column)(
-                column.astype(str), unit=column.unit, description=column.description, meta=column.meta
-            )
-        if isinstance(column, MaskedColumn) and not np.any(column.mask):
-            column = Column(column)
-        table[name] = column
-    return _with_known_units(table)
-
-
-def _write_ecsv(table, path, overwrite):
-    _check_target(path, overwrite)
-    meta, plain = _meta(table), _plain(table, images=False)
-    broken = [[key, value] for key, value in meta.items() if isinstance(value, str) and not value.isprintable()]
-    plain.meta.update({key: value for key, value in meta.items() if [key, value] not in broken})
-    if broken:
-        plain.meta["GMETA"] = json.dumps(broken)
-    _save(path, lambda name: plain.write(name, format="ascii.ecsv"))
-
-
-def _read_ecsv(path):
-    table = Table.read(path, format="ascii.ecsv")
-    table.meta.update(json.loads(table.meta.pop("GMETA", "[]")))
-    return table
-
-
-def _read_csv(path):
-    return Table.read(path, format="ascii.csv")
-
-
-_WRITERS = {"fits": write_fits_table, "ecsv": _write_ecsv, "votable": _write_votable}
-_READERS = {"fits": read_fits_table, "ecsv": _read_ecsv, "votable": _read_votable, "csv": _read_csv}
+_WRITERS = {
+    "fits": write_fits_table,
+    "ecsv": _writer(formats.write_ecsv),
+    "votable": _writer(write_votable),
+    "parquet": _writer(formats.write_parquet),
+    "hdf5": _writer(formats.write_hdf5, images=True),
+    "csv": _writer(formats.write_csv, lost=formats.lost_in_csv),
+}
+_READERS = {
+    "fits": read_fits_table,
+    "ecsv": formats.read_ecsv,
+    "votable": read_votable,
+    "parquet": formats.read_parquet,
+    "hdf5": formats.read_hdf5,
+    "csv": formats.read_csv,
+}

@@ -1,0 +1,187 @@
+"""Catalogues in ECSV, CSV, HDF5 and Parquet: a table of plain columns and its meta, to a file and back.
+
+Units, descriptions, UCDs and meta are the YAML header of ECSV. HDF5 and Parquet
+have the same header where astropy puts it, and Parquet also has a VOTable
+without rows, as TOPCAT looks for it (IVOA's VOParquet convention).
+"""
+
+import importlib
+import io
+import json
+
+import numpy as np
+from astropy.table import Column, MaskedColumn, Table
+from astropy.table.meta import get_header_from_yaml, get_yaml_from_table
+from astropy.table.serialize import _construct_mixins_from_columns
+
+from galmerge_da.exceptions import InputError
+from galmerge_da.io.votables import make_votable, with_known_units
+
+__all__ = [
+    "lost_in_csv",
+    "read_csv",
+    "read_ecsv",
+    "read_hdf5",
+    "read_parquet",
+    "require",
+    "write_csv",
+    "write_ecsv",
+    "write_hdf5",
+    "write_parquet",
+]
+
+#: Format -> module that reads and writes it; the extra has the name of the format.
+_MODULES = {"hdf5": "h5py", "parquet": "pyarrow"}
+
+
+def require(kind, path):
+    """InputError that says what to install, where ``kind``, a format, needs a module that is not there."""
+    module = _MODULES.get(kind)
+    try:
+        return module and importlib.import_module(module)
+    except ImportError as error:
+        raise InputError(f"{path} needs {module}: python -m pip install 'galmerge_da[{kind}]' ({error})") from error
+
+
+def write_ecsv(table, meta, path):
+    """Write ECSV."""
+    _with_header_meta(table, meta).write(path, format="ascii.ecsv")
+
+
+def read_ecsv(path):
+    """Read ECSV."""
+    return _take_header_meta(Table.read(path, format="ascii.ecsv"))
+
+
+def _with_header_meta(table, meta):
+    """``table`` with the meta that a YAML header returns unchanged, and the rest as JSON; in place."""
+    broken = [[key, value] for key, value in meta.items() if isinstance(value, str) and not value.isprintable()]
+    table.meta.update({key: value for key, value in meta.items() if [key, value] not in broken})
+    if broken:
+        table.meta["GMETA"] = json.dumps(broken)
+    return table
+
+
+def _take_header_meta(table):
+    table.meta.update(json.loads(table.meta.pop("GMETA", "[]")))
+    return with_known_units(table)
+
+
+def write_csv(table, meta, path):
+    """Write CSV: names and values; masked values are empty."""
+    table.write(path, format="ascii.csv")
+
+
+def read_csv(path):
+    """Read CSV; a column of nothing but True and False is bool."""
+    table = Table.read(path, format="ascii.csv")
+    for name in table.colnames:
+        column = table[name]
+        if column.dtype.kind == "U" and len(column) and np.all(np.isin(np.ma.filled(column, ""), ("True", "False"))):
+            table[name] = Column(column == "True")
+    return table
+
+
+def lost_in_csv(table, meta):
+    """What CSV has no place for, as text; empty if nothing is lost."""
+    columns = table.itercols
+    lost = {
+        "units": [column.name for column in columns() if column.unit is not None],
+        "descriptions": [column.name for column in columns() if column.description],
+        "UCDs": [column.name for column in columns() if column.meta.get("ucd")],
+        "the type of text that is all numbers": [column.name for column in columns() if _all_numbers(column)],
+        "meta": list(meta),
+    }
+    return "; ".join(f"{what} ({', '.join(names)})" for what, names in lost.items() if names)
+
+
+def _all_numbers(column):
+    if column.dtype.kind not in "US" or not len(column):
+        return False
+    try:
+        np.asarray(column).astype(float)
+    except ValueError:
+        return False
+    return True
+
+
+def write_hdf5(table, meta, path):
+    """Write HDF5: a compound dataset ``catalog``, and astropy's header beside it."""
+    _with_header_meta(table, meta).write(path, format="hdf5", path="catalog", serialize_meta=True)
+
+
+def read_hdf5(path):
+    """Read the first table of an HDF5 file."""
+    table = Table.read(path, format="hdf5")
+    table.convert_bytestring_to_unicode()
+    return _take_header_meta(table)
+
+
+def write_parquet(table, meta, path):
+    """Write Parquet; masked values are null."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    xml = io.BytesIO()
+    make_votable(table[:0], meta).to_xml(xml)
+    arrays = [_to_arrow(column) for column in table.itercols()]
+    header = {
+        "table_meta_yaml": "\n".join(get_yaml_from_table(_with_header_meta(table, meta))),
+        "IVOA.VOTable-Parquet.version": "1.0",
+        "IVOA.VOTable-Parquet.content": xml.getvalue().decode(),
+    }
+    for column in table.itercols():
+        if column.dtype.kind in "US":  # as astropy asks for it
+            width = column.dtype.itemsize // (4 if column.dtype.kind == "U" else 1)
+            header[f"table::len::{column.name}"] = str(max(width, 1))
+    parquet.write_table(pa.Table.from_arrays(arrays, table.colnames, metadata=header), path)
+
+
+def _to_arrow(column):
+    import pyarrow as pa
+
+    values = np.ma.getdata(column)
+    values = np.asarray(values, values.dtype.newbyteorder("="))
+    mask = np.ma.getmaskarray(column) if isinstance(column, MaskedColumn) else None
+    return pa.array(values, mask=mask, type=pa.string() if values.dtype.kind == "U" else None)
+
+
+def read_parquet(path):
+    """Read Parquet, also such as has no header."""
+    from pyarrow import parquet
+
+    with parquet.ParquetFile(path) as file:
+        data = file.read()
+    table = Table({name: _from_arrow(data[name]) for name in data.column_names})
+    yaml = (data.schema.metadata or {}).get(b"table_meta_yaml")
+    if yaml is None:
+        return table
+    header = get_header_from_yaml(yaml.decode().split("\n"))
+    table.meta.update(header.get("meta", {}))
+    for entry in header["datatype"]:
+        for key in ("unit", "description", "format", "meta"):
+            if key in entry and entry["name"] in table.colnames:
+                setattr(table[entry["name"]], key, entry[key])
+    return _take_header_meta(_construct_mixins_from_columns(table))
+
+
+def _from_arrow(values):
+    """A column of Arrow as one of astropy: numbers, bool or text, masked where it has nulls; others as they come."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kinds = pa.types
+    if kinds.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    mask = values.is_null().to_numpy()
+    if kinds.is_string(values.type) or kinds.is_large_string(values.type):
+        data = np.array(values.to_pylist(), dtype=object)
+        data[mask] = ""
+        data = data.astype(str)
+    elif kinds.is_boolean(values.type):
+        data = pc.fill_null(values, False).to_numpy()
+    elif kinds.is_integer(values.type) or kinds.is_floating(values.type):
+        data = pc.fill_null(values, pa.scalar(0).cast(values.type)).to_numpy()
+    else:
+        data = values.to_numpy()
+    return MaskedColumn(data, mask=mask) if mask.any() else Column(data)
