@@ -4,6 +4,7 @@ import io
 import sys
 
 import astropy.units as u
+import h5py
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -293,6 +294,27 @@ def test_tables_that_astropy_wrote_to_parquet_and_hdf5_keep_masks_and_units(tmp_
         again = read_catalog(tmp_path / name)
         assert again["n"].mask.tolist() == [True, False, False] and again["ra"].unit == u.deg, name
         assert again["ra"].info.description == "right ascension" and again.meta["NOTE"] == "x"
+
+
+def test_a_flipped_bit_among_the_values_is_noticed(tmp_path):
+    for name in ("a.parquet", "a.hdf5"):
+        path = tmp_path / name
+        write_catalog(catalog(), path)
+        if name == "a.hdf5":
+            with h5py.File(path) as file:
+                chunk = file["catalog"].id.get_chunk_info(0)
+            positions = [chunk.byte_offset, chunk.byte_offset + chunk.size // 2]
+        else:
+            group = parquet.read_metadata(path).row_group(0)
+            columns = [group.column(k) for k in range(group.num_columns)]
+            positions = [column.data_page_offset + 3 for column in columns[:3]]
+            start = columns[2].dictionary_page_offset or columns[2].data_page_offset
+            positions.append(start + columns[2].total_compressed_size - 1)
+        good = path.read_bytes()
+        for position in positions:
+            path.write_bytes(good[:position] + bytes([good[position] ^ 1]) + good[position + 1 :])
+            with pytest.raises(InputError, match="cannot be read"):
+                read_catalog(path)
 
 
 @pytest.mark.parametrize(("name", "module"), [("a.parquet", "pyarrow"), ("a.hdf5", "h5py"), ("a.h5", "h5py")])

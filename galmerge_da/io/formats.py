@@ -106,8 +106,12 @@ def _all_numbers(column):
 
 
 def write_hdf5(table, meta, path):
-    """Write HDF5: a compound dataset ``catalog``, and astropy's header beside it."""
-    _with_header_meta(table, meta).write(path, format="hdf5", path="catalog", serialize_meta=True)
+    """Write HDF5: a compound dataset ``catalog`` with checksums, and astropy's header beside it."""
+    import h5py
+
+    checked = {"fletcher32": True, "chunks": True} if len(table) else {}
+    with h5py.File(path, "w", libver=("v110", "v110")) as file:  # older layouts have no checksums of their own
+        _with_header_meta(table, meta).write(file, format="hdf5", path="catalog", serialize_meta=True, **checked)
 
 
 def read_hdf5(path):
@@ -134,7 +138,7 @@ def write_parquet(table, meta, path):
         if column.dtype.kind in "US":  # as astropy asks for it
             width = column.dtype.itemsize // (4 if column.dtype.kind == "U" else 1)
             header[f"table::len::{column.name}"] = str(max(width, 1))
-    parquet.write_table(pa.Table.from_arrays(arrays, table.colnames, metadata=header), path)
+    parquet.write_table(pa.Table.from_arrays(arrays, table.colnames, metadata=header), path, write_page_checksum=True)
 
 
 def _to_arrow(column):
@@ -150,7 +154,7 @@ def read_parquet(path):
     """Read Parquet, also such as has no header."""
     from pyarrow import parquet
 
-    with parquet.ParquetFile(path) as file:
+    with parquet.ParquetFile(path, page_checksum_verification=True) as file:
         data = file.read()
     table = Table({name: _from_arrow(data[name]) for name in data.column_names})
     yaml = (data.schema.metadata or {}).get(b"table_meta_yaml")
