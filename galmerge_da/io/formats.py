@@ -30,17 +30,17 @@ __all__ = [
     "write_parquet",
 ]
 
-#: Format -> module that reads and writes it; the extra has the name of the format.
-_MODULES = {"hdf5": "h5py", "parquet": "pyarrow"}
+#: Format -> modules that read and write it; the extra has the name of the format.
+_MODULES = {"hdf5": ("h5py",), "parquet": ("pyarrow", "pyarrow.parquet", "pyarrow.compute")}
 
 
 def require(kind, path):
-    """InputError that says what to install, where ``kind``, a format, needs a module that is not there."""
-    module = _MODULES.get(kind)
+    """The modules that ``kind``, a format, needs; InputError that says what to install where they are not there."""
+    modules = _MODULES.get(kind, ())
     try:
-        return module and importlib.import_module(module)
+        return [importlib.import_module(module) for module in modules]
     except ImportError as error:
-        raise InputError(f"{path} needs {module}: python -m pip install 'galmerge_da[{kind}]' ({error})") from error
+        raise InputError(f"{path} needs {modules[0]}: python -m pip install 'galmerge_da[{kind}]' ({error})") from error
 
 
 def write_ecsv(table, meta, path):
@@ -107,8 +107,7 @@ def _all_numbers(column):
 
 def write_hdf5(table, meta, path):
     """Write HDF5: a compound dataset ``catalog`` with checksums, and astropy's header beside it."""
-    import h5py
-
+    (h5py,) = require("hdf5", path)
     checked = {"fletcher32": True, "chunks": True} if len(table) else {}
     with h5py.File(path, "w", libver=("v110", "v110")) as file:  # older layouts have no checksums of their own
         _with_header_meta(table, meta).write(file, format="hdf5", path="catalog", serialize_meta=True, **checked)
@@ -123,12 +122,10 @@ def read_hdf5(path):
 
 def write_parquet(table, meta, path):
     """Write Parquet; masked values are null."""
-    import pyarrow as pa
-    from pyarrow import parquet
-
+    pa, parquet, _ = require("parquet", path)
     xml = io.BytesIO()
     make_votable(table[:0], meta).to_xml(xml)
-    arrays = [_to_arrow(column) for column in table.itercols()]
+    arrays = [_to_arrow(column, pa) for column in table.itercols()]
     header = {
         "table_meta_yaml": "\n".join(get_yaml_from_table(_with_header_meta(table, meta))),
         "IVOA.VOTable-Parquet.version": "1.0",
@@ -141,9 +138,7 @@ def write_parquet(table, meta, path):
     parquet.write_table(pa.Table.from_arrays(arrays, table.colnames, metadata=header), path, write_page_checksum=True)
 
 
-def _to_arrow(column):
-    import pyarrow as pa
-
+def _to_arrow(column, pa):
     values = np.ma.getdata(column)
     values = np.asarray(values, values.dtype.newbyteorder("="))
     mask = np.ma.getmaskarray(column) if isinstance(column, MaskedColumn) else None
@@ -152,11 +147,10 @@ def _to_arrow(column):
 
 def read_parquet(path):
     """Read Parquet, also such as has no header."""
-    from pyarrow import parquet
-
+    pa, parquet, compute = require("parquet", path)
     with parquet.ParquetFile(path, page_checksum_verification=True) as file:
         data = file.read()
-    table = Table({name: _from_arrow(data[name]) for name in data.column_names})
+    table = Table({name: _from_arrow(data[name], pa, compute) for name in data.column_names})
     yaml = (data.schema.metadata or {}).get(b"table_meta_yaml")
     if yaml is None:
         return table
@@ -169,11 +163,8 @@ def read_parquet(path):
     return _take_header_meta(_construct_mixins_from_columns(table))
 
 
-def _from_arrow(values):
+def _from_arrow(values, pa, compute):
     """A column of Arrow as one of astropy: numbers, bool or text, masked where it has nulls; others as they come."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
     kinds = pa.types
     if kinds.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
@@ -183,9 +174,9 @@ def _from_arrow(values):
         data[mask] = ""
         data = data.astype(str)
     elif kinds.is_boolean(values.type):
-        data = pc.fill_null(values, False).to_numpy()
+        data = compute.fill_null(values, False).to_numpy()
     elif kinds.is_integer(values.type) or kinds.is_floating(values.type):
-        data = pc.fill_null(values, pa.scalar(0).cast(values.type)).to_numpy()
+        data = compute.fill_null(values, pa.scalar(0).cast(values.type)).to_numpy()
     else:
         data = values.to_numpy()
     return MaskedColumn(data, mask=mask) if mask.any() else Column(data)
