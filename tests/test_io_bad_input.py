@@ -80,13 +80,6 @@ def test_errors_are_value_errors():
     assert isinstance(caught.value, GalmergeError)
 
 
-@pytest.mark.parametrize("name", ["set.h5", "set.hdf5", "set.parquet"])
-def test_later_formats_say_so(tmp_path, name):
-    (tmp_path / name).write_bytes(b"\x89HDF\r\n\x1a\n" if "h" in name[4:6] else b"PAR1....")
-    with pytest.raises(InputError, match="cannot be read yet"):
-        open_cutouts(tmp_path / name)
-
-
 def test_bad_data_set_files_are_one_error(tmp_path):
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "half.fits").write_bytes(b"SIMPLE  =                    T")

@@ -14,13 +14,15 @@ from galmerge_da.exceptions import InputError
 from galmerge_da.io.catalogs import read_fits_table, take_header_keys, write_fits_table
 from galmerge_da.io.facts import bands_of_columns, column_of
 from galmerge_da.io.files import image_hdu, quiet, sniff, split_extension
+from galmerge_da.io.hdf5 import open_hdf5
+from galmerge_da.io.lazy import Frame
 from galmerge_da.io.pictures import untensor
 from galmerge_da.io.pixels import is_path
 
 __all__ = ["Held", "hold", "numbered", "save_cutouts"]
 
-_KINDS = "a FITS table or image, X.npy, a CSV or ECSV table, or one image file"
-_LATER = ("HDF5", "Parquet")
+_KINDS = "a FITS table or image, an HDF5 or Parquet data set, X.npy, a CSV or ECSV table, or one image file"
+_LAZY = {"HDF5": open_hdf5}
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +39,7 @@ class Held:
         Header of the data set.
     folder : `~pathlib.Path` or None
         What relative paths start from.
-    full : `~astropy.table.Table` or None
+    full : `~galmerge_da.io.lazy.Frame` or None
         The whole table, where there is one.
     bands : tuple of str or None
         What the names of the columns say, where there is one a band.
@@ -105,14 +107,24 @@ def _hold_list(entries):
     return Held([entries], numbered(len(entries)))
 
 
-def _hold_table(table, image, masks, folder=None):
-    table = table.copy(copy_data=False)
-    take_header_keys(table)
+def _names(image):
+    """Names of the columns of images as a list."""
     names = [image] if isinstance(image, str) else image
     if not isinstance(names, (list, tuple)) or not names or not all(isinstance(name, str) for name in names):
         raise InputError(f"image must name a column, or one column a band; got {image!r}")
-    columns = [column_of(table, name, "the images") for name in names]
-    if not len(table):
+    return list(names)
+
+
+def _hold_table(table, image, masks, folder=None):
+    table = table.copy(copy_data=False)
+    take_header_keys(table)
+    return _hold_frame(Frame(table, {}, len(table)), _names(image), masks, folder)
+
+
+def _hold_frame(frame, names, masks, folder):
+    table = frame.table
+    columns = [column_of(frame, name, "the images") for name in names]
+    if not len(frame):
         columns = [_empty(column) for column in columns]
     for name, column in zip(names, columns, strict=True):
         if np.ndim(column) == 1 and getattr(column, "dtype", np.dtype(object)).kind not in "OUS":
@@ -121,9 +133,9 @@ def _hold_table(table, image, masks, folder=None):
         columns = [columns[0][:, band] for band in range(columns[0].shape[1])]
     pixels = {*names, *([masks] if isinstance(masks, str) else masks)}
     others = [name for name in table.colnames if name not in pixels or _has_paths(table[name])]
-    rest = table[others] if others else numbered(len(table))
+    rest = table[others] if others else numbered(len(frame))
     bands = bands_of_columns(names) if len(names) > 1 else None
-    return Held(columns, rest, dict(table.meta), folder, table, bands)
+    return Held(columns, rest, dict(table.meta), folder, frame, bands)
 
 
 def _empty(column):
@@ -141,8 +153,9 @@ def _hold_path(path, image, masks):
     if path.is_dir():
         raise InputError(f"{path} is a folder: hand over a Table with a column of paths")
     kind = sniff(path)
-    if kind in _LATER or path.suffix.lower() in (".h5", ".hdf5", ".parquet"):
-        raise InputError(f"{path}: {kind or path.suffix} data sets cannot be read yet; save it as FITS")
+    if kind in _LAZY:
+        names = _names(image)
+        return _hold_frame(_LAZY[kind](path, extension, names), names, masks, path.parent)
     if kind == "fits":
         return _hold_fits(path, extension, image, masks)
     if kind == "npy":
