@@ -52,6 +52,24 @@ def write_extension(name, image):
     fits.HDUList(hdus).writeto(file)
 
 
+def write_compressed(name, image):
+    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(image, compression_type="GZIP_2", quantize_level=0)]).writeto(
+        name
+    )
+
+
+def write_bands(name, image):
+    file = name.split("[")[0]
+    hdus = [fits.ImageHDU(plane, name=band) for band, plane in zip(BANDS, image, strict=True)]
+    fits.HDUList([fits.PrimaryHDU(), *hdus[::-1]]).writeto(file)
+
+
+def bands_of_one_file(folder, pixels):
+    names = write_each(folder, pixels, write_bands, ".fits")
+    columns = {band: [f"{name}[{band}]" for name in names] for band in BANDS}
+    return Table({"id": np.arange(N) + 50, **columns}), {"image": list(BANDS)}
+
+
 def in_single_bands(folder, pixels, write, suffix):
     columns = {}
     for band in range(C):
@@ -137,6 +155,15 @@ KINDS = {
     "FITS extension number": lambda f, p: (table(write_each(f, p, write_extension, ".fits[1]")), {}),
     "FITS extension name": lambda f, p: (table(write_each(f, p, write_extension, ".fits[SCI]")), {}),
     "FITS extension version": lambda f, p: (table(write_each(f, p, write_extension, ".fits[SCI,1]")), {}),
+    "FITS tiles": lambda f, p: (table(write_each(f, p, write_compressed, ".fits.fz")), {}),
+    "FITS tiles by number": lambda f, p: (
+        table([f"{name}[1]" for name in write_each(f, p, write_compressed, ".fits.fz")]),
+        {},
+    ),
+    "FITS extension of gz": lambda f, p: (table(write_each(f, p, write_extension, ".fits.gz[SCI]")), {}),
+    "an extension a band": lambda f, p: (table(write_each(f, p, write_bands, ".fits[g,r,i]")), {}),
+    "an extension a band by number": lambda f, p: (table(write_each(f, p, write_bands, ".fits[3,2,1]")), {}),
+    "a column a band of extensions": bands_of_one_file,
     "npy paths": lambda f, p: (table(write_each(f, p, np.save, ".npy")), {}),
     "npy paths HWC": lambda f, p: (table(write_each(f, np.moveaxis(p, 1, -1), np.save, ".npy")), {"axes": "HWC"}),
     "one FITS path a band": lambda f, p: in_single_bands(f, p, write_fits, ".fits"),
@@ -348,11 +375,6 @@ def test_relative_paths_start_from_the_working_directory(tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     names = [f"galaxy{row}.fits" for row in range(N)]
     assert not open_cutouts(Table({"image": names})).read().flags.any()
-
-
-def test_a_single_cube_is_one_galaxy(tmp_path, pixels):
-    write_extension(str(tmp_path / "a.fits"), pixels[0])
-    assert open_cutouts(f"{tmp_path}/a.fits[SCI]").read().data.shape == (1, C, H, W)
 
 
 def test_large_images_pass():

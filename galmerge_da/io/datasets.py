@@ -16,13 +16,14 @@ from galmerge_da.io.facts import bands_of_columns, column_of
 from galmerge_da.io.files import image_hdu, quiet, sniff, split_extension
 from galmerge_da.io.hdf5 import open_hdf5
 from galmerge_da.io.lazy import Frame
+from galmerge_da.io.parquet import open_parquet
 from galmerge_da.io.pictures import untensor
 from galmerge_da.io.pixels import is_path
 
 __all__ = ["Held", "hold", "numbered", "save_cutouts"]
 
 _KINDS = "a FITS table or image, an HDF5 or Parquet data set, X.npy, a CSV or ECSV table, or one image file"
-_LAZY = {"HDF5": open_hdf5}
+_LAZY = {"HDF5": open_hdf5, "Parquet": open_parquet}
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +157,8 @@ def _hold_path(path, image, masks):
     if kind in _LAZY:
         names = _names(image)
         return _hold_frame(_LAZY[kind](path, extension, names), names, masks, path.parent)
+    if isinstance(extension, list):
+        return _hold_list([f"{path}[{_name(extension)}]"])
     if kind == "fits":
         return _hold_fits(path, extension, image, masks)
     if kind == "npy":
@@ -208,7 +211,7 @@ def _table_number(hdus, extension, image):
 
 
 def _name(extension):
-    return ",".join(map(str, extension)) if isinstance(extension, tuple) else extension
+    return ",".join(map(str, extension)) if isinstance(extension, (tuple, list)) else extension
 
 
 def _is_table(hdu):

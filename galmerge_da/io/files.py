@@ -5,6 +5,9 @@ The kind of a file is read from its first bytes, never from its name.
 
 import re
 import warnings
+from contextlib import nullcontext
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 
 import astropy.units as u
@@ -14,7 +17,8 @@ from astropy.wcs import WCS
 from PIL import Image
 
 from galmerge_da.exceptions import InputError
-from galmerge_da.io.pictures import Picture, ShapeError, cube, to_float32
+from galmerge_da.io.facts import bands_of_columns
+from galmerge_da.io.pictures import Picture, ShapeError, cube, merge, to_float32
 
 __all__ = ["celestial_wcs", "header_unit", "image_hdu", "quiet", "read_picture", "sniff", "split_extension"]
 
@@ -50,15 +54,18 @@ def split_extension(path):
     Returns
     -------
     path : `~pathlib.Path`
-    extension : int, str, (str, int) or None
+    extension : int, str, (str, int), list of int or str, or None
+        A list where there is one a band, ``file.fits[g,r,i]`` or ``file.fits[1,2,3]``.
     """
     match = None if Path(path).exists() else _EXTENSION.match(str(path))
     if match is None:
         return Path(path), None
-    name, _, version = match[2].partition(",")
-    if name.strip().isdigit():
-        return Path(match[1]), int(name)
-    return Path(match[1]), (name.strip(), int(version)) if version.strip().isdigit() else name.strip()
+    parts = [int(part) if part.strip().isdigit() else part.strip() for part in match[2].split(",")]
+    if len(parts) == 1:
+        return Path(match[1]), parts[0]
+    if len(parts) == 2 and isinstance(parts[0], str) and isinstance(parts[1], int):
+        return Path(match[1]), tuple(parts)
+    return Path(match[1]), parts
 
 
 def sniff(path):
@@ -70,8 +77,9 @@ def sniff(path):
         If the file is missing or cannot be opened.
     """
     try:
-        with open(path, "rb") as file:
+        with nullcontext(path) if isinstance(path, BytesIO) else open(path, "rb") as file:
             start = file.read(8)
+            file.seek(0)
     except (OSError, ValueError) as error:  # a path may hold a null byte
         raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
     return next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
@@ -128,8 +136,9 @@ def read_picture(path, axes="CHW"):
 
     Parameters
     ----------
-    path : str or path-like
-        FITS (also compressed, also ``file.fits[1]`` or ``file.fits[SCI]``), npy, JPEG or PNG.
+    path : str, path-like or `io.BytesIO`
+        FITS (also compressed, also ``file.fits[1]``, ``file.fits[SCI]`` or, with
+        an extension a band, ``file.fits[g,r,i]``), npy, JPEG or PNG.
     axes : {"CHW", "HWC"}
         Order of the axes of a three-dimensional array in FITS or npy.
 
@@ -145,24 +154,33 @@ def read_picture(path, axes="CHW"):
     ShapeError
         If the image has neither two nor three axes.
     """
-    path, extension = split_extension(path)
+    path, extension = (path, None) if isinstance(path, BytesIO) else split_extension(path)
     kind = sniff(path)
     reader = _READERS.get(kind)
+    origin = "the stored bytes" if isinstance(path, BytesIO) else path
     if reader is None:
-        raise InputError(f"{path}: {kind or 'this'} is not an image file (FITS, npy, JPEG or PNG)")
+        raise InputError(f"{origin}: {kind or 'this'} is not an image file (FITS, npy, JPEG or PNG)")
     try:
         with quiet():
             return reader(path, extension, axes)
     except InputError as error:
-        raise type(error)(f"{path}: {error}") from None
+        raise type(error)(f"{origin}: {error}") from None
     except Exception as error:  # a damaged file fails in as many ways as there are libraries
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{origin}: {error}") from error
 
 
 def _read_fits(path, extension, axes):
+    name = getattr(path, "name", "the file")
     with fits.open(path, memmap=False) as hdus:
-        hdu = image_hdu(hdus, extension, path.name)
-        values, header = hdu.data, hdu.header
+        if not isinstance(extension, list):
+            return _read_hdu(image_hdu(hdus, extension, name), axes)
+        picture = merge([_read_hdu(image_hdu(hdus, each, name), axes) for each in extension])
+    bands = bands_of_columns(list(map(str, extension)))
+    return picture if bands is None else replace(picture, header={**picture.header, "BANDS": ",".join(bands)})
+
+
+def _read_hdu(hdu, axes):
+    values, header = hdu.data, hdu.header
     if values is None or values.size == 0:
         raise ShapeError("the image has no pixels")
     while values.ndim > 3 and values.shape[0] == 1:

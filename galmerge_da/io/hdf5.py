@@ -71,7 +71,8 @@ def _plain(h5py, dtype):
 def _find(h5py, file, path, address, names):
     """The group or table with the columns."""
     if address is not None:
-        if not isinstance(address, str) or address not in file:
+        address = str(address)
+        if address not in file:
             raise InputError(f"{path} has no group {address!r}")
         nodes = [file[address]]
     else:

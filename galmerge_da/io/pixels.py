@@ -7,6 +7,7 @@ where no image can be read), `n_pixels` (of a typical image), `has_wcs`,
 
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from io import BytesIO
 from os import PathLike, fspath
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from galmerge_da.flags import Flag
 from galmerge_da.io.cutouts import Cutouts
 from galmerge_da.io.files import read_picture
 from galmerge_da.io.pictures import (
+    Picture,
     ShapeError,
     as_picture,
     convert,
@@ -204,6 +206,9 @@ class RowPixels:
     def _sample(self, wanted=5, tries=100):
         """A few pictures that can be read, from all over the column; none only if no row can be read."""
         spread = np.linspace(0, self.n_rows - 1, wanted).astype(int) if self.n_rows else []
+        entrances = getattr(self._columns[0], "entrances", spread)
+        if len(entrances):
+            spread = [entrances[index] for index in np.linspace(0, len(entrances) - 1, wanted).astype(int)]
         found = []
         for tried, index in enumerate(dict.fromkeys([*spread, *range(self.n_rows)])):
             if found and tried >= tries:
@@ -223,17 +228,24 @@ class RowPixels:
         for position, column in enumerate(self._columns):
             entry = column[index]
             mask = masks[position][index] if masks else None
-            if not is_path(entry):
+            if not is_path(entry) and not isinstance(entry, (BytesIO, Picture)):
                 pictures.append(as_picture(entry, self._axes, mask))
                 continue
-            name = entry.decode() if isinstance(entry, bytes) else fspath(entry)
-            if not name.strip():
-                raise InputError("the path is empty")
-            picture = read_picture(self._folder / name, self._axes)
+            picture = entry if isinstance(entry, Picture) else self._file(entry)
             if mask is not None:
-                picture = replace(picture, mask=as_picture(picture.data, mask=mask).mask)
+                given = as_picture(picture.data, mask=mask).mask
+                picture = replace(picture, mask=join_masks(picture.mask, given))
             pictures.append(picture)
         return merge(pictures)
+
+    def _file(self, entry):
+        """The `Picture` in a file, or in the bytes of one."""
+        if isinstance(entry, BytesIO):
+            return read_picture(entry, self._axes)
+        name = entry.decode() if isinstance(entry, bytes) else fspath(entry)
+        if not name.strip():
+            raise InputError("the path is empty")
+        return read_picture(self._folder / name, self._axes)
 
     def _checked(self, index):
         """The `Picture` of one row, fit to stand beside the others."""

@@ -179,8 +179,8 @@ def open_cutouts(
           ``(C, H, W)`` or, with ``axes="HWC"``, ``(H, W, C)`` in every row; a
           Quantity or masked column too; with one 2-d column a band;
         - a Table with a column of paths, or one a band: FITS (compressed too,
-          and ``file.fits[SCI]``), npy, JPEG or PNG. Relative paths start from
-          the working directory;
+          ``file.fits[SCI]`` and ``file.fits[g,r,i]``), npy, JPEG or PNG. Relative
+          paths start from the working directory;
         - a Table with a column of `~astropy.nddata.NDData`,
           `~astropy.nddata.CCDData` or `~astropy.nddata.Cutout2D`;
         - an array or tensor ``(N, H, W)``, ``(N, C, H, W)`` or ``(N, H, W, C)``;
@@ -188,7 +188,8 @@ def open_cutouts(
         - the path of a FITS table with a column of images or paths; of a FITS
           image ``(N, C, H, W)`` with labels in its first extension; of
           ``X.npy`` with labels in ``y.npy``; of a CSV or ECSV table with a
-          column of paths, relative to its folder; or of a single image;
+          column of paths, relative to its folder; of an HDF5 or Parquet data
+          set, which is read in chunks; or of a single image;
         - `Cutouts`, or what this function returned, which comes back as it is.
     image : str or list of str, optional
         Column of the images, or one column a band.
