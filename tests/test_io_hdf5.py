@@ -63,6 +63,7 @@ HDF5 = {
         h5_group(f, {"id": IDS, "x": p[:, 0], "y": p[:, 1], "z": p[:, 2]}), image=["x", "y", "z"]
     ),
     "group by its name": lambda f, p: (f"{h5_group(f, {'id': IDS, 'image': p}, 'a/b')[0]}[a/b]", {}),
+    "group by a number": lambda f, p: (f"{h5_group(f, {'id': IDS, 'image': p}, '0')[0]}[0]", {}),
     "group without columns": lambda f, p: h5_group(f, {"image": p}),
 }
 
@@ -139,8 +140,8 @@ def test_paths_in_hdf5_start_from_its_folder(tmp_path, pixels):
 
 
 def test_arrays_of_another_length_are_left_out_and_named(tmp_path, pixels):
-    h5_group(tmp_path / "a.h5", {"image": pixels, "wavelength": [4800.0, 6200.0, 7600.0]})
-    with pytest.warns(InputWarning, match="rows other than 7: wavelength"):
+    h5_group(tmp_path / "a.h5", {"image": pixels, "depth": np.zeros((2, 5, 5)), "wavelength": [4800.0, 6200.0]})
+    with pytest.warns(InputWarning, match="rows other than 7: depth, wavelength"):
         assert open_cutouts(tmp_path / "a.h5").table.colnames == ["row"]
 
 

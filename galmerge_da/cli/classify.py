@@ -48,7 +48,7 @@ def _by_band(ctx, param, values):
 def classify(cutouts, output, catalog, mosaic, size, bands, image, pixel_scale, overwrite, **options):
     """Give every galaxy of CUTOUTS the probability that it is merging.
 
-    CUTOUTS is a data set of images (FITS or X.npy), a CSV or ECSV table with
+    CUTOUTS is a data set of images (FITS, HDF5, Parquet or X.npy), a CSV or ECSV table with
     a column of image paths, or one image. With --catalog and --mosaic the
     cutouts are made first. OUTPUT ends in .fits, .ecsv, .vot, .parquet,
     .hdf5 or .csv.

@@ -5,7 +5,6 @@ have the same header where astropy puts it, and Parquet also has a VOTable
 without rows, as TOPCAT looks for it (IVOA's VOParquet convention).
 """
 
-import importlib
 import io
 import json
 
@@ -15,6 +14,7 @@ from astropy.table.meta import get_header_from_yaml, get_yaml_from_table
 from astropy.table.serialize import _construct_mixins_from_columns
 
 from galmerge_da.exceptions import InputError
+from galmerge_da.io.lazy import require as load
 from galmerge_da.io.votables import make_votable, with_known_units
 
 __all__ = [
@@ -36,11 +36,7 @@ _MODULES = {"hdf5": ("h5py",), "parquet": ("pyarrow", "pyarrow.parquet", "pyarro
 
 def require(kind, path):
     """The modules that ``kind``, a format, needs; InputError that says what to install where they are not there."""
-    modules = _MODULES.get(kind, ())
-    try:
-        return [importlib.import_module(module) for module in modules]
-    except ImportError as error:
-        raise InputError(f"{path} needs {modules[0]}: python -m pip install 'galmerge_da[{kind}]' ({error})") from error
+    return [load(module, path, kind) for module in _MODULES.get(kind, ())]
 
 
 def write_ecsv(table, meta, path):

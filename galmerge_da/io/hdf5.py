@@ -42,7 +42,10 @@ def open_hdf5(path, address, names):
     try:
         with h5py.File(path, "r") as file:
             node = _find(h5py, file, path, address, names)
-            frame = _of_table(h5py, file, node, path) if isinstance(node, h5py.Dataset) else _of_group(h5py, node, path)
+            if isinstance(node, h5py.Dataset):
+                frame = _of_table(h5py, file, node, path)
+            else:
+                frame = _of_group(h5py, node, path, names[0])
             frame.table.meta = {**_attributes(file), **_attributes(node), **frame.table.meta}
             return frame
     except InputError:
@@ -104,11 +107,10 @@ def _of_table(h5py, file, node, path):
     return Frame(table, _masked(pixels), len(node))
 
 
-def _of_group(h5py, group, path):
-    """A group with one array a column, as many rows as most of those with images."""
+def _of_group(h5py, group, path, image):
+    """A group with one array a column, as many rows as the images have."""
     arrays = {name: group[name] for name in _columns(h5py, group)}
-    images = [array for array in arrays.values() if array.ndim > 2] or list(arrays.values())
-    n_rows = len(images[0])
+    n_rows = len(group[image])
     others = [name for name, array in arrays.items() if len(array) != n_rows]
     if others:
         warnings.warn(
