@@ -13,7 +13,6 @@ from astropy.table import Column, MaskedColumn, Table
 from astropy.table.meta import get_header_from_yaml, get_yaml_from_table
 from astropy.table.serialize import _construct_mixins_from_columns
 
-from galmerge_da.exceptions import InputError
 from galmerge_da.io.lazy import require as load
 from galmerge_da.io.votables import make_votable, with_known_units
 
