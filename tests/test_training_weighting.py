@@ -151,3 +151,10 @@ def test_one_class_for_the_whole_target_is_warned_of_for_what_it_is(monkeypatch,
 @pytest.mark.parametrize(("weight", "adapted"), [(0.0, False), (0.5, True)])
 def test_a_loss_that_counts_nothing_is_no_adaptation(weight, adapted):
     assert train(**domains(), adapt={"mmd": weight}, recipe=recipe(1)).classifier.provenance["adapted"] is adapted
+
+
+@pytest.mark.parametrize("request_", [{"weight": 0.0}, {"schedule": "linear"}])
+def test_a_loss_that_does_not_count_yet_is_not_blamed_for_what_it_does_not_learn(request_):
+    settings = recipe(1, batch_size=60)  # one step, at the very start of every schedule
+    result = train(**domains(), adapt={"dann": request_}, recipe=settings)
+    assert result.history["weight_dann"][0] == 0

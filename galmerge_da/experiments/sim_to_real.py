@@ -6,6 +6,7 @@ adapts to the others, without labels, and classifies the fold. Labels, where
 there are any, are looked at once, when every galaxy has its probability.
 """
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -141,7 +142,8 @@ def run_sim_to_real(
     logits = {(run.name, seed): np.full(len(table), np.nan) for run in runs for seed in seeds}
     for fold in range(n_folds):
         rest, own = np.flatnonzero(table["fold"] != fold), np.flatnonzero(table["fold"] == fold)
-        target = folder / "data" / f"target-without-fold{fold}.fits"
+        key = hashlib.sha256(np.ascontiguousarray(frames["image"][rest])).hexdigest()[:8]
+        target = folder / "data" / f"target-without-fold{fold}-{key}.fits"
         if not target.is_file():
             save_cutouts(frames[rest], target)
         for run in runs:
@@ -149,7 +151,7 @@ def run_sim_to_real(
                 continue
             labelled = simulated
             if run.composites:
-                labelled = _with_composites(folder, simulated, galaxies, rest, run, fold, reading, progress)
+                labelled = _with_composites(folder, simulated, galaxies, rest, key, run, fold, reading, progress)
             recipe = {**RECIPE, "training": {**RECIPE["training"], "epochs": epochs}}
             initial = _transfer(folder, run, seeds, recipe, n, n_jobs, progress) if run.transfer else None
             finished = run_study(
@@ -294,11 +296,11 @@ def _frames(galaxies, reading, progress):
     return table
 
 
-def _with_composites(folder, simulated, galaxies, rest, run, fold, reading, progress):
+def _with_composites(folder, simulated, galaxies, rest, key, run, fold, reading, progress):
     """The simulated source and composites of the galaxies outside a fold."""
     table = Table.read(simulated)
     n = round(run.composites * len(table))
-    path = folder / "data" / f"{simulated.stem}-composites{n}-fold{fold}.fits"
+    path = folder / "data" / f"{simulated.stem}-composites{n}-fold{fold}-{key}.fits"
     if not path.is_file():
         made = composite_pairs(galaxies, n, rows=rest, seed=fold, progress=progress, **reading)
         both = vstack([table, made], metadata_conflicts="silent")

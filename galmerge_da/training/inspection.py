@@ -24,6 +24,7 @@ class Inspection:
     def __init__(self, network, losses):
         self.network, self.losses = network, losses
         self.waiting = dict(losses.losses.named_parameters())
+        self.counting = set()
         self.first = True
         theirs = {id(parameter) for parameter in network.parameters()}
         for name, parameter in self.waiting.items():
@@ -70,8 +71,15 @@ class Inspection:
                     "something detached?"
                 )
 
-    def step_done(self):
-        """Note which parameters of the losses had a gradient that is not zero."""
+    def step_done(self, weights):
+        """Note which losses counted, and which of their parameters had a gradient that is not zero.
+
+        Parameters
+        ----------
+        weights : mapping of str to float
+            Of the losses in this step, by name.
+        """
+        self.counting |= {name for name, weight in weights.items() if weight > 0}
         if self.waiting:
             moving = [name for name, each in self.waiting.items() if each.grad is not None and bool(each.grad.any())]
             for name in moving:
@@ -86,7 +94,7 @@ class Inspection:
             Naming the first of them.
         """
         for name, parameter in self.waiting.items():
-            if parameter.requires_grad:
+            if parameter.requires_grad and _loss(name) in self.counting:
                 raise PluginError(
                     f"loss {_loss(name)!r}: its parameter {_own(name)} had no gradient in the whole first epoch; "
                     "use it in the value, or make it a buffer"

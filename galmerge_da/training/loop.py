@@ -123,7 +123,6 @@ class TrainingRun:
         TrainingError
             If a loss is not finite.
         """
-        self.network.train()
         source_batches, target_batches = self._draw_batches()
         # Each process varies its own images; alone, it goes on with the draws of the loop.
         if self.processes.size > 1:
@@ -226,7 +225,7 @@ class TrainingRun:
             target_index = self.processes.part(target_rows).to(self.device)
             images = torch.cat([images, self.images["target"][target_index]])
         images = augment(images, self.options.augmentation, self.varying)
-        self.network.train()  # whatever a loss did with it
+        self.network.train()  # whatever validation or a loss did with it
         with autocast(self.device):
             features, logits = self.wrapped(images)
         features, logits = features.float(), logits.float()
@@ -266,7 +265,7 @@ class TrainingRun:
             ) from error
         self.processes.average(self._loss_gradients())
         if self.losses is not None and self.epoch == 0:
-            self.inspection.step_done()
+            self.inspection.step_done(self.losses.weights(step.progress))
         self._check_gradients(terms, step)
         self.optimizer.step()
         self.scheduler.step()
