@@ -124,8 +124,8 @@ def test_the_study_classifies_every_galaxy_by_models_that_have_not_seen_it(tmp_p
     made = [path.name for path in (tmp_path / "runs").iterdir()]
     for start, n in (("noda", 2), ("tl-coral-deepmerge", 4), ("tl-coral-start", 2), ("pairs", 4)):
         assert sum(name.startswith(start) for name in made) == n
-    others = run_sim_to_real(tmp_path, galaxies[:40], **{**settings, "runs": runs[2:], "seeds": (1,)})
-    assert len(others) == 40 and len(list((tmp_path / "data").glob("target-*"))) == 4
+    others = run_sim_to_real(tmp_path, galaxies[:40], **{**settings, "runs": runs[:1], "seeds": (1,)})
+    assert len(others) == 40 and len(list((tmp_path / "data").glob("target-without-fold*"))) == 4
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("model.safetensors")}
     again = run_sim_to_real(tmp_path, galaxies, **settings)
     assert np.array_equal(again["pairs"], catalogue["pairs"])
