@@ -130,6 +130,9 @@ class SurveySpec:
         16th and 84th percentile of their Petrosian radius, an angle.
     redshift : float, optional
         Their typical redshift.
+    source_density : `~astropy.units.Quantity` or None, optional
+        Stars and galaxies per solid angle brighter than an AB magnitude of 22.5 in the
+        middle band, unrelated to the galaxy; None: no faint ones are simulated.
     reference : str, optional
         Where the numbers come from.
 
@@ -155,6 +158,7 @@ class SurveySpec:
     magnitude: u.Quantity = field(default_factory=lambda: (14.5, 17.5) * u.ABmag)
     radius: u.Quantity = field(default_factory=lambda: (4.6, 11.3) * u.arcsec)
     redshift: float = 0.05
+    source_density: u.Quantity | None = None
     reference: str = ""
 
     def __post_init__(self):
@@ -175,6 +179,7 @@ class SurveySpec:
             ("read_noise", u.electron, (n_bands,)),
             ("magnitude", u.ABmag, (2,)),
             ("radius", u.arcsec, (2,)),
+            ("source_density", u.arcmin**-2, ()),
         ):
             value = getattr(self, key)
             if value is not None:

@@ -27,7 +27,7 @@ FLOORS = {
 
 #: Rooms on one floor that may look at each other, in one direction.
 NEIGHBOURS = {("surveys", "plugins"), ("specs", "exceptions"), ("specs", "options"), ("options", "exceptions"),
-              ("io", "plugins"), ("io", "photometry"),
+              ("io", "plugins"), ("io", "photometry"), ("simulation", "preprocessing"),
               ("testing", "training"), ("__main__", "cli")}  # fmt: skip
 
 FORBIDDEN = {

@@ -7,13 +7,16 @@ surveys, the colour-preserving stretch. No step knows the class.
 """
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
+from scipy.ndimage import gaussian_filter
 
 from galmerge_da.photometry import find_nucleus, petrosian_radius
+from galmerge_da.preprocessing import linearise
 from galmerge_da.resampling import resample
+from galmerge_da.simulation.neighbours import draw_faint_sources
 from galmerge_da.simulation.render import render
 
 __all__ = ["FRAME_RADII", "FRAME_SIZE", "PICTURE_SIZE", "Observation", "observe", "stretch_picture"]
@@ -27,18 +30,22 @@ _CATALOGUE_RADIUS = 1.08
 _SCALE_SCATTER = 0.08
 _OFF_CENTER = 0.43
 _SEEING_SCATTER = 0.12
-_STRUCTURE = 0.25
-#: Error of the registration of the bands, in native pixels.
-_REGISTRATION = 0.12
+_STRUCTURE = 0.15
+#: Error of the registration of the bands, in native pixels: nuclei of real pictures have fringes of colour.
+_REGISTRATION = 0.25
 #: Weights of the three bands, reddest first, in SDSS colour pictures, and the overall
 #: gain that gives them the sky noise that is measured on such pictures.
 _PICTURE_WEIGHTS = np.array([4.9, 5.7, 7.8])
-_PICTURE_GAIN = 0.26
+_PICTURE_GAIN = 0.28
 #: Pixels of the picture, along each axis, that make one pixel of the frame.
 _PICTURE_PIXELS = 4
 PICTURE_SIZE = _PICTURE_PIXELS * FRAME_SIZE
 _PICTURE_QUALITY = 75
-_PICTURE_SKY = np.array([1.5, 1.5, 0.5]) / 255
+#: Sigma, in pixels of the picture, of the blur that the cutout server's interpolation adds: with it the sky
+#: of simulated pictures is as rough, and as correlated, as that of real ones. The PSF before it, over the survey's.
+_PICTURE_BLUR = 1.45
+_PICTURE_PSF = 0.8
+_PICTURE_SKY = np.array([3.0, 2.9, 1.2]) / 255
 _SOFTENING = 2.5
 
 
@@ -90,7 +97,13 @@ def observe(scene, survey, rng):
     total = sum(body.galaxy.luminosity for body in scene.bodies)
     flux = 10 ** (0.4 * (survey.zero_point.value - magnitude)) / total
     n_pixels = int(np.clip(np.ceil(1.5 * FRAME_RADII * expected), 64, 300))
+    if survey.source_density is not None and survey.depth is not None:
+        primary = magnitude + 2.5 * np.log10(total / scene.bodies[0].galaxy.luminosity)
+        reach = n_pixels / 2 / (scale * scene.bodies[0].galaxy.petrosian_radius)
+        faint = draw_faint_sources(rng, survey, n_pixels, reach, primary)
+        scene = replace(scene, neighbours=[*scene.neighbours, *faint])
     seeing = np.exp(_SEEING_SCATTER * rng.normal()) if survey.depth is not None else 1.0
+    seeing *= _PICTURE_PSF if survey.stretched else 1.0
     image = render(scene, survey, n_pixels=n_pixels, scale=scale, flux=flux, seeing=seeing)
     sky = _add_noise(image, survey, rng)
     radius, center = _measure(image, sky, expected, n_pixels)
@@ -100,7 +113,7 @@ def observe(scene, survey, rng):
     size = FRAME_SIZE * (_PICTURE_PIXELS if survey.stretched else 1)
     frame = _frame(image, center + offsets, side, size)
     if survey.stretched:
-        frame = _picture(frame, survey, rng)
+        frame = _picture(gaussian_filter(frame, (0, _PICTURE_BLUR, _PICTURE_BLUR), truncate=3), survey, rng)
     return Observation(frame, radius * native, side / FRAME_SIZE * native, magnitude)
 
 
@@ -205,25 +218,31 @@ def stretch_picture(channels, pedestal=None):
     ----------
     Lupton et al. 2004, PASP 116, 133.
     """
-    total = channels.sum(0)
-    total = np.where(np.abs(total) > 1e-6, _SOFTENING * total, np.float32(1e-6))
-    channels = channels * (np.arcsinh(total) / total)
+    channels = _lupton(channels)
     if pedestal is not None:
         channels += pedestal[:, None, None]
     channels /= np.maximum(channels.max(0), 1.0)
     pixels = np.rint(np.clip(channels, 0, 1) * 255).astype(np.uint8)
-    return _compress(pixels) if len(pixels) == 3 else _shrink(pixels)
+    return _shrink(_compress(pixels) if len(pixels) == 3 else pixels)
+
+
+def _lupton(channels):
+    """The stretch itself; it keeps the ratios of the bands."""
+    total = 3 * channels.mean(0)  # as `linearise` has it
+    total = np.where(np.abs(total) > 1e-6, _SOFTENING * total, np.float32(1e-6))
+    return channels * (np.arcsinh(total) / total)
 
 
 def _compress(pixels):
-    """Through a JPEG file and back, in the size a survey's server would send it, then to the size of a frame."""
+    """Through a JPEG file and back, in the size a survey's server would send it."""
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0))).save(
         file, "JPEG", quality=_PICTURE_QUALITY, subsampling="4:2:0"
     )
-    return _shrink(np.asarray(Image.open(file)).transpose(2, 0, 1))
+    return np.asarray(Image.open(file)).transpose(2, 0, 1)
 
 
 def _shrink(pixels):
-    blocks = pixels.reshape(len(pixels), FRAME_SIZE, _PICTURE_PIXELS, FRAME_SIZE, _PICTURE_PIXELS)
-    return np.rint(blocks.sum(4, dtype=np.uint16).sum(2) / _PICTURE_PIXELS**2).astype(np.uint8)
+    """To the size of a frame: fluxes are averaged, as preprocessing does with a survey's pictures, not grey levels."""
+    blocks = linearise(pixels).reshape(len(pixels), FRAME_SIZE, _PICTURE_PIXELS, FRAME_SIZE, _PICTURE_PIXELS)
+    return np.rint(np.clip(_lupton(blocks.mean((2, 4))), 0, 1) * 255).astype(np.uint8)

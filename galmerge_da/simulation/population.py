@@ -186,7 +186,7 @@ def draw_galaxy(rng, kinds=None):
             young=rng.uniform(0.6, 1.0) if irregular else rng.uniform(0.3, 0.85),
             arm_strength=rng.uniform(0.0, 0.4) if irregular else rng.uniform(0.2, 1.6),
             bar=rng.choice([0.0, rng.uniform(0.4, 1.6)], p=[0.5, 0.5]),
-            clumps=rng.uniform(0.15, 0.45) if irregular else rng.uniform(0.02, 0.15),
+            clumps=rng.uniform(0.15, 0.45) if irregular else rng.uniform(0.05, 0.35),
             dust=rng.uniform(0.1, 0.5) if irregular else rng.uniform(0.2, 1.3),
         )
     return Galaxy(**common, **specific)

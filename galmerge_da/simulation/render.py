@@ -12,7 +12,7 @@ from galmerge_da.simulation.stellar import attenuation, band_fluxes
 
 __all__ = ["render", "sersic"]
 
-_LEVELS = (1.0, 2.4, 6.0)
+_LEVELS = (1.0, 2.0, 4.0)
 _BETA = 3.5  # of the Moffat PSF
 
 
@@ -94,7 +94,7 @@ def render(scene, survey, *, n_pixels, scale, flux, seeing=1.0):
     old, young, gas = planes
     image = np.empty((survey.n_bands, n_pixels, n_pixels), np.float32)
     bulges, bulge_colour = _bulges(scene, origin, scale, middle, n_pixels, wavelength, survey)
-    others, other_colour = _neighbours(scene, unit, middle, n_pixels, wavelength, survey, reference)
+    others = _neighbours(scene, unit, middle, n_pixels, wavelength, survey, reference)
     burst, burst_depth = scene.burst
     if burst > 0:
         nucleus = sersic(old.shape, (middle, middle), 1.0, 0.25 * scale, 1.0, 0.8, 0.0)
@@ -109,8 +109,7 @@ def render(scene, survey, *, n_pixels, scale, flux, seeing=1.0):
             light += bulge * colour[band]
         if dusty:
             light *= 0.4 + 0.6 * np.exp(-depth[band] * gas)
-        for other, colour in zip(others, other_colour, strict=True):
-            light += other * colour[band]
+        light += others[band]
         image[band] = _convolve(light, fwhm[band]) * flux[band]
     return image
 
@@ -129,7 +128,7 @@ def _spread(scene, origin, scale, middle, n_pixels, big, frequency):
         n_cells = big // cell + 1
         crowd_index = (line // cell) * n_cells + column // cell
         crowd = np.bincount(crowd_index, minlength=n_cells**2)[crowd_index]
-        level = np.digitize(crowd, (4, 14), right=False)
+        level = np.where(body.compact[inside], len(_LEVELS) - 1, np.digitize(crowd, (4, 14), right=False))
         pixel = line * big + column + (len(_LEVELS) - 1 - level) * big * big
         for plane, weights in enumerate((body.old, body.young, body.gas)):
             if weights.any():
@@ -168,24 +167,22 @@ def _bulges(scene, origin, scale, middle, n_pixels, wavelength, survey):
 
 
 def _neighbours(scene, unit, middle, n_pixels, wavelength, survey, reference):
-    images, colours = [], []
+    """Light of stars and unrelated galaxies, shape (C, n_pixels, n_pixels)."""
+    light = np.zeros((survey.n_bands, n_pixels, n_pixels), np.float32)
     for other in scene.neighbours:
         x, y = middle + other.x * unit, middle + other.y * unit
-        if other.is_star:
-            image = np.zeros((n_pixels, n_pixels), np.float32)
-            column, line = int(round(x)), int(round(y))
-            if not (0 <= column < n_pixels and 0 <= line < n_pixels):
-                continue
-            image[line, column] = other.flux
-        else:
-            image = sersic(
-                (n_pixels, n_pixels), (x, y), other.flux, max(other.radius * unit, 0.3), other.index,
-                other.axis_ratio, other.angle,
-            )  # fmt: skip
-        images.append(image)
         population = "old" if other.index > 1 or other.is_star else "young"
-        colours.append(band_fluxes(population, wavelength, survey.redshift, reference, other.tilt))
-    return images, colours
+        colour = band_fluxes(population, wavelength, survey.redshift, reference, other.tilt)
+        if other.is_star:
+            column, line = int(round(x)), int(round(y))
+            if 0 <= column < n_pixels and 0 <= line < n_pixels:
+                light[:, line, column] += other.flux * colour
+        else:
+            radius = max(other.radius * unit, 0.3)
+            shape = other.index, other.axis_ratio, other.angle
+            image = sersic((n_pixels, n_pixels), (x, y), other.flux, radius, *shape)
+            light += image * colour.astype(np.float32)[:, None, None]
+    return light
 
 
 def _convolve(image, fwhm):

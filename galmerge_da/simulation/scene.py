@@ -15,6 +15,7 @@ from galmerge_da.simulation.encounter import (
     follow_particles,
     snapshot_times,
 )
+from galmerge_da.simulation.neighbours import draw_neighbours
 from galmerge_da.simulation.population import (
     KINDS_INTERACTING,
     N_AZIMUTH,
@@ -26,7 +27,7 @@ from galmerge_da.simulation.population import (
     random_rotation,
 )
 
-__all__ = ["STAGES", "Body", "Neighbour", "Scene", "draw_encounters", "draw_nonmerger"]
+__all__ = ["STAGES", "Body", "Scene", "draw_encounters", "draw_nonmerger"]
 
 STAGES = ("isolated", "projection", "approach", "first passage", "apocentre", "coalescence", "post-merger")
 #: How often each stage of an encounter is seen.
@@ -53,6 +54,8 @@ class Body:
         Sky positions of the light of its particles.
     old, young, gas : `~numpy.ndarray` of float32, shape (M,)
         Luminosities, and gas mass with the central face-on column as unit times area.
+    compact : `~numpy.ndarray` of bool, shape (M,)
+        Star-forming clumps, whose light is not spread as far as that of other particles.
     bulge_axis : tuple of float
         Apparent axis ratio and position angle (rad) of its bulge.
     """
@@ -63,22 +66,8 @@ class Body:
     old: np.ndarray
     young: np.ndarray
     gas: np.ndarray
+    compact: np.ndarray
     bulge_axis: tuple
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """A star or an unrelated galaxy: position in primary Petrosian radii, flux in primary fluxes."""
-
-    x: float
-    y: float
-    flux: float
-    is_star: bool
-    radius: float
-    index: float
-    axis_ratio: float
-    angle: float
-    tilt: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +137,7 @@ def make_body(galaxy, positions, center, view, rng):
     width = np.gradient(RINGS)
     if galaxy.is_disc:
         points = _smooth_curve(grid)
-        old, young, gas = _disc_weights(galaxy, points - center, width, rng)
+        old, young, gas, compact = _disc_weights(galaxy, points - center, width, rng)
     else:
         points = positions
         scale = galaxy.bulge_radius / 1.815
@@ -157,6 +146,7 @@ def make_body(galaxy, positions, center, view, rng):
         old = np.repeat(mass / mass.sum() / N_AZIMUTH, N_AZIMUTH)
         young = np.zeros_like(old)
         gas = np.full_like(old, galaxy.dust * 6.0 * galaxy.length**2 / old.size)
+        compact = np.zeros(old.size, bool)
     light = galaxy.luminosity * (1.0 - galaxy.bulge)
     return Body(
         galaxy,
@@ -165,12 +155,13 @@ def make_body(galaxy, positions, center, view, rng):
         (light * (1 - galaxy.young) * old).astype(np.float32),
         (light * galaxy.young * young).astype(np.float32),
         gas.astype(np.float32),
+        compact,
         bulge_axis,
     )
 
 
 def _disc_weights(galaxy, offsets, width, rng):
-    """Old and young light (each adds up to 1) and gas of the points of a disc."""
+    """Old and young light (each adds up to 1) and gas of the points of a disc, and which are star-forming clumps."""
     size = N_AZIMUTH * _FINE
     ring = np.repeat(RINGS, size)
     area = np.repeat(RINGS * width, size) / size
@@ -197,58 +188,30 @@ def _disc_weights(galaxy, offsets, width, rng):
         inside = in_place / (1 + (radius * galaxy.length / galaxy.bar_length) ** 8)
         old *= np.exp(galaxy.bar * inside * along * 1.3)
         young *= np.exp(-0.5 * inside)
+    if galaxy.clumps > 0:
+        patches = _patches(rng)
+        young *= patches ** (4.0 * galaxy.clumps)
+        gas *= np.roll(patches, 3) ** (4.0 * galaxy.clumps)
     np.clip(old, 0, None, out=old)
     old /= old.sum()
     young /= young.sum()
+    compact = np.zeros(young.size, bool)
     if galaxy.clumps > 0:
         chance = young / young.sum()
-        n = int(rng.integers(10, 60))
+        n = int(rng.integers(20, 120))
         where = rng.choice(young.size, n, p=chance)
-        bright = rng.lognormal(0.0, 0.8, n)
+        bright = rng.lognormal(0.0, 1.0, n)
         young *= 1 - galaxy.clumps
         np.add.at(young, where, galaxy.clumps * bright / bright.sum())
-    return old, young, gas * galaxy.dust * 2 * np.pi * galaxy.length**2
+        compact[where] = True
+    return old, young, gas * galaxy.dust * 2 * np.pi * galaxy.length**2, compact
 
 
-def draw_neighbours(rng):
-    """Stars and unrelated galaxies in a frame, the same for every class.
-
-    The numbers give 35-40 % of the frames a neighbour above a tenth, 10 % one
-    above the whole of the galaxy's flux, and a few per cent a bright star on it.
-
-    Parameters
-    ----------
-    rng : `~numpy.random.Generator`
-
-    Returns
-    -------
-    list of Neighbour
-    """
-    neighbours = []
-    faintest, slope, reach = 0.01, 0.66, 4.6
-    for _ in range(rng.poisson(1.45 * (faintest / 0.1) ** -slope * 0.45)):
-        flux = min(faintest * rng.uniform() ** (-1 / slope), 6.0)
-        x, y = rng.uniform(-reach, reach, 2)
-        neighbours.append(_neighbour(rng, x, y, flux, is_star=rng.uniform() < 0.5))
-    if rng.uniform() < 0.04:
-        r, angle = 0.9 * np.sqrt(rng.uniform()), rng.uniform(0, 2 * np.pi)
-        flux = rng.uniform(0.05, 1.0)
-        neighbours.append(_neighbour(rng, r * np.cos(angle), r * np.sin(angle), flux, is_star=True))
-    return neighbours
-
-
-def _neighbour(rng, x, y, flux, is_star):
-    return Neighbour(
-        float(x),
-        float(y),
-        float(flux),
-        bool(is_star),
-        radius=float(0.45 * min(flux, 2.0) ** 0.35 * rng.lognormal(0, 0.3)),
-        index=float(rng.choice([1.0, rng.uniform(1.5, 4.5)])),
-        axis_ratio=float(rng.uniform(0.25, 1.0)),
-        angle=float(rng.uniform(0, np.pi)),
-        tilt=float(rng.normal(0.3, 1.2) if is_star else rng.normal(0.0, 0.5)),
-    )
+def _patches(rng):
+    """Where stars form and dust lies: a lognormal field on the points of a disc, drawn out along its rings."""
+    coarse = rng.normal(size=(N_RINGS, N_AZIMUTH))
+    coarse = 0.5 * coarse + 0.5 * (np.roll(coarse, 1, 1) + np.roll(coarse, -1, 1))
+    return np.exp(_smooth_curve(coarse[..., None])[:, 0])
 
 
 def draw_nonmerger(rng, group):
