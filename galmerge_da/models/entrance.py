@@ -13,15 +13,12 @@ from torch import nn
 from torch.nn import functional
 
 from galmerge_da.exceptions import ConfigError, InputError
+from galmerge_da.models.symmetry import rotation_residual
 
 __all__ = ["Entrance", "EntranceConfig"]
 
 #: Fraction of a frame's pixels that decide its flux scale.
 _BRIGHTEST = 0.01
-
-#: Rotating by 180 degrees about a centre that is d/2 away from the frame's equals
-#: flipping both axes and rolling by d. These are the d that are tried after (0, 0).
-_ROLLS = ((0, -1), (0, 1), (-1, 0), (1, 0), (-1, -1), (-1, 1), (1, -1), (1, 1))
 
 #: Width in pixels of the Gaussian of the unsharp mask.
 _UNSHARP = 2.0
@@ -49,9 +46,8 @@ class EntranceConfig:
         of its mean over bands, or nothing.
     rotation_residual : bool, optional
         Whether the network also sees, as a last channel, the absolute difference
-        of the stretched band mean and its rotation by 180 degrees. Of the nine
-        centres of rotation that are 0 or half a pixel off the frame's along each
-        axis, each frame takes the one that makes the difference smallest.
+        of the stretched band mean and its rotation by 180 degrees about its centre
+        of symmetry (`~galmerge_da.models.rotate_about_center`).
     unsharp : bool, optional
         Whether it sees the stretched band mean less itself smoothed by a Gaussian
         of 2 pixels: nuclei, bridges, shells, dust lanes.
@@ -182,7 +178,7 @@ class Entrance(nn.Module):
         mean = stretched.mean(1, keepdim=True)
         channels = [stretched if self.config.colour else mean]
         if self.config.rotation_residual:
-            channels.append(_rotation_residual(mean[:, 0])[:, None])
+            channels.append(rotation_residual(mean[:, 0])[:, None])
         if self.config.unsharp:
             channels.append(mean - _smooth(mean))
         if self.config.faint:
@@ -208,19 +204,6 @@ def _asinh(values):
     if values.device.type == "cpu" and not values.requires_grad:
         return torch.from_numpy(np.arcsinh(values.numpy()))
     return torch.asinh(values)
-
-
-def _rotation_residual(images):
-    """|image - its rotation by 180 degrees| about the best centre; shape (N, H, W) in and out."""
-    rotated = images.flip(1, 2)
-    best = (images - rotated).abs()
-    least = best.sum((1, 2), keepdim=True)
-    for roll in _ROLLS:
-        difference = (images - rotated.roll(roll, (1, 2))).abs()
-        total = difference.sum((1, 2), keepdim=True)
-        best = torch.where(total < least, difference, best)
-        least = torch.minimum(total, least)
-    return best
 
 
 def _smooth(images):
