@@ -11,8 +11,8 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 
 from galmerge_da import simulate
 from galmerge_da.exceptions import InputError
-from galmerge_da.experiments import RealRun, run_sim_to_real, score_real
-from galmerge_da.experiments.real_scores import completeness_at_purity
+from galmerge_da.experiments import RealRun, report_real, run_sim_to_real, score_real
+from galmerge_da.experiments.real_scores import completeness_at_purity, mean_rank
 from galmerge_da.experiments.sim_to_real import assign_folds, list_pictures, sdss_field, stand_in
 
 
@@ -95,6 +95,15 @@ def test_a_galaxy_without_a_score_is_not_passed_over(catalogue):
         score_real(catalogue, "label", ["best"], n_bootstrap=2)
 
 
+def test_a_mean_rank_is_of_each_group_alone_and_does_not_lose_a_galaxy():
+    scores, others = np.array([3.0, 1.0, 2.0, 10.0, 30.0]), np.array([0.1, 0.2, 0.3, np.nan, 5.0])
+    together = mean_rank(scores, others, groups=[0, 0, 0, 1, 1])
+    np.testing.assert_allclose(together, [(5 / 6 + 1 / 6) / 2, (1 / 6 + 3 / 6) / 2, (3 / 6 + 5 / 6) / 2, 0.375, 0.625])
+    rng = np.random.default_rng(1)
+    values = rng.normal(size=50)
+    np.testing.assert_allclose(mean_rank(values, np.exp(values)), (np.argsort(np.argsort(values)) + 0.5) / 50)
+
+
 def test_a_folder_of_pictures_is_a_table_of_them(tmp_path):
     for name in ("b.jpeg", "a.PNG", "labels.csv"):
         (tmp_path / name).touch()
@@ -121,6 +130,13 @@ def test_the_study_classifies_every_galaxy_by_models_that_have_not_seen_it(tmp_p
     for run in runs:
         both = np.stack([catalogue[f"{run.name}_seed{seed}"] for seed in (1, 2)])
         assert np.all(np.isfinite(both)) and np.allclose(both.mean(0), catalogue[run.name])
+    assert catalogue.meta["RUNS"] == "noDA,TL+coral,pairs,pairs+asymmetry"
+    ranks = mean_rank(catalogue["pairs_seed1"], catalogue["asymmetry"], groups=catalogue["fold"])
+    assert np.array_equal(catalogue["pairs+asymmetry_seed1"], ranks)
+    scores = score_real(catalogue, "label", catalogue.meta["RUNS"].split(","), n_bootstrap=20)
+    page = report_real(tmp_path, catalogue, call="a call", scores=scores, label="label").read_text()
+    assert "pairs+asymmetry" in page and page.count("<img") == 4
+    assert report_real(tmp_path, catalogue, call="a call").read_text().count("<img") == 2
     made = [path.name for path in (tmp_path / "runs").iterdir()]
     for start, n in (("noda", 2), ("tl-coral-deepmerge", 4), ("tl-coral-start", 2), ("pairs", 4)):
         assert sum(name.startswith(start) for name in made) == n

@@ -81,7 +81,7 @@ def sim_to_real(
     galaxies, output, image, survey, objid, number, epochs, folds, names, label, kind, ledger, seeds, jobs, progress
 ):
     """From simulated galaxies to a survey's pictures, GALAXIES: a table or a folder, or a simulated stand-in."""
-    from galmerge_da.experiments import REAL_RUNS, run_sim_to_real, score_real
+    from galmerge_da.experiments import REAL_RUNS, report_real, run_sim_to_real, score_real
 
     if label and not ledger:
         raise click.UsageError("--label needs --ledger: every look at labels is written down")
@@ -93,14 +93,16 @@ def sim_to_real(
         output, galaxies, image=image, survey=survey, objid=objid, runs=runs, n=number, epochs=epochs, seeds=seeds,
         n_folds=folds, n_jobs=jobs, progress=progress,
     )  # fmt: skip
-    if label is None and galaxies is not None:
-        click.echo(f"{len(catalogue)} galaxies classified: {output / 'catalogue.fits'}")
-        return
-    scores = score_real(
-        catalogue, label or "label", [run.name for run in runs], kind=kind, ledger=ledger,
-        dataset=Path(galaxies).resolve().parent.name if galaxies else "stand-in",
-        command=f"galmerge experiment sim-to-real {shlex.join(sys.argv[3:])}",
-    )  # fmt: skip
-    for suffix in ("ecsv", "fits"):
-        scores.write(output / f"scores.{suffix}", overwrite=True)
-    show_table(scores["run", "auc", "auc_low", "auc_high", "ap", "ap_low", "ap_high", "completeness_50"])
+    call = f"galmerge experiment sim-to-real {shlex.join(sys.argv[3:])}"
+    scores = None
+    if galaxies is None or label:
+        label = label or "label"
+        scores = score_real(
+            catalogue, label, catalogue.meta["RUNS"].split(","), kind=kind, ledger=ledger,
+            dataset=Path(galaxies).resolve().parent.name if galaxies else "stand-in", command=call,
+        )  # fmt: skip
+        for suffix in ("ecsv", "fits"):
+            scores.write(output / f"scores.{suffix}", overwrite=True)
+        show_table(scores["run", "auc", "auc_low", "auc_high", "ap", "ap_low", "ap_high", "completeness_50"])
+    page = report_real(output, catalogue, call=call, scores=scores, label=label)
+    click.echo(f"{len(catalogue)} galaxies: {output / 'catalogue.fits'}, {page}")

@@ -2,6 +2,7 @@
 
 from galmerge_da.experiments.demo import format_scores, run_demo
 from galmerge_da.experiments.published import published_pair
+from galmerge_da.experiments.real_report import report_real
 from galmerge_da.experiments.real_scores import score_real
 from galmerge_da.experiments.recipes import run_recipe
 from galmerge_da.experiments.sim_to_real import REAL_RUNS, RealRun, run_sim_to_real
@@ -12,6 +13,7 @@ __all__ = [
     "RealRun",
     "format_scores",
     "published_pair",
+    "report_real",
     "run_demo",
     "run_recipe",
     "run_sim_to_real",

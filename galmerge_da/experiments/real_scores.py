@@ -2,12 +2,13 @@
 
 import numpy as np
 from astropy.table import Table
+from scipy.stats import rankdata
 
 from galmerge_da.evaluation import append_look
 from galmerge_da.exceptions import InputError
 from galmerge_da.metrics import average_precision, roc_auc
 
-__all__ = ["completeness_at_purity", "score_real"]
+__all__ = ["completeness_at_purity", "mean_rank", "score_real", "seed_columns"]
 
 _PURITIES = (0.5, 0.8)
 
@@ -34,6 +35,32 @@ def completeness_at_purity(labels, scores, purity):
     found, taken = np.cumsum(labels[order])[last], np.flatnonzero(last) + 1
     pure = found >= purity * taken
     return float(found[pure].max(initial=0) / max(1, labels.sum()))
+
+
+def mean_rank(*scores, groups=None):
+    """Several scores as one that needs no labels: the mean of their ranks.
+
+    Parameters
+    ----------
+    *scores : array_like, shape (N,)
+        Larger for mergers; NaN stands in the middle.
+    groups : array_like, shape (N,), optional
+        Ranks are among the galaxies of one group, such as a fold, whose scores are of one model.
+
+    Returns
+    -------
+    `~numpy.ndarray`, shape (N,)
+        Between 0 and 1.
+    """
+    groups = np.zeros(len(scores[0]), int) if groups is None else np.asarray(groups)
+    mean = np.zeros(len(groups))
+    for group in np.unique(groups):
+        rows = np.flatnonzero(groups == group)
+        for values in scores:
+            values = np.asarray(values, float)[rows]
+            rank = (rankdata(values, nan_policy="omit") - 0.5) / max(1, np.isfinite(values).sum())
+            mean[rows] += np.where(np.isfinite(values), rank, 0.5) / len(scores)
+    return mean
 
 
 _MEASURES = {
@@ -90,7 +117,7 @@ def score_real(
     """
     truth = np.asarray(catalogue[label]).astype(int)
     names = list(dict.fromkeys([*runs, baseline]))
-    columns = {name: _seeds(catalogue, name) for name in names}
+    columns = {name: seed_columns(catalogue, name) for name in names}
     whole = {
         name: {key: measure(truth, scores.mean(0)) for key, measure in _MEASURES.items()}
         for name, scores in columns.items()
@@ -125,8 +152,24 @@ def score_real(
     return table
 
 
-def _seeds(catalogue, name):
-    """Scores of each seed of a run, shape (seeds, N)."""
+def seed_columns(catalogue, name):
+    """Scores of each seed of a run.
+
+    Parameters
+    ----------
+    catalogue : `~astropy.table.Table`
+    name : str
+        Of the run: its columns are ``<name>_seed<k>``, or the one of its name where there are none.
+
+    Returns
+    -------
+    `~numpy.ndarray`, shape (seeds, N)
+
+    Raises
+    ------
+    InputError
+        If a column is missing or a score is not finite.
+    """
     own = [column for column in catalogue.colnames if column.startswith(f"{name}_seed")] or [name]
     if missing := [column for column in own if column not in catalogue.colnames]:
         raise InputError(f"the catalogue has no column {missing[0]!r}")

@@ -14,12 +14,13 @@ from pathlib import Path
 import astropy.units as u
 import numpy as np
 from astropy.table import Table, vstack
+from scipy.special import logit
 
 from galmerge_da.evaluation import rotational_asymmetry_table
 from galmerge_da.exceptions import InputError
+from galmerge_da.experiments.real_scores import mean_rank
 from galmerge_da.experiments.sim_to_sim import simulate_pair
 from galmerge_da.experiments.study import Run, run_study
-from galmerge_da.inference import MergerClassifier
 from galmerge_da.io import open_cutouts, save_cutouts
 from galmerge_da.plugins import get_survey
 from galmerge_da.preprocessing import PreprocessingRecipe, preprocess
@@ -120,7 +121,9 @@ def run_sim_to_real(
     `~astropy.table.Table`
         The columns of the galaxies without pixels, ``fold``, ``asymmetry``, and
         for each run ``<run>_seed<k>`` and ``<run>``: logits of the merger class
-        by one seed, and their mean.
+        by one seed, over the eight turns and flips of the frame, and their mean. A
+        run with composites also has ``<run>+asymmetry``, `mean_rank` of both
+        within a fold. Its meta has ``RUNS`` and the ``SOURCE``.
 
     Raises
     ------
@@ -160,14 +163,21 @@ def run_sim_to_real(
             )  # fmt: skip
             rows = own if run.sees_target else np.arange(len(table))
             for each in finished:
-                raw = MergerClassifier.load(each.model).classify(frames[rows])["merger_prob_raw"]
-                raw = np.clip(np.ma.filled(raw, np.nan), 1e-7, 1 - 1e-7)
-                logits[run.name, each.seed][rows] = np.log(raw / (1 - raw))
+                logits[run.name, each.seed][rows] = _merger_logits(each.classifier, frames["image"][rows])
     for run in runs:
         for seed in seeds:
             table[f"{run.name}_seed{seed}"] = logits[run.name, seed]
         table[run.name] = np.mean([logits[run.name, seed] for seed in seeds], axis=0)
     table["asymmetry"] = rotational_asymmetry_table(galaxies, progress=progress, **reading)["asymmetry"]
+    names = [run.name for run in runs]
+    for run in runs:
+        if run.composites:
+            names.append(f"{run.name}+asymmetry")
+            for suffix in [*(f"_seed{seed}" for seed in seeds), ""]:
+                both = table[f"{run.name}{suffix}"], table["asymmetry"]
+                table[f"{names[-1]}{suffix}"] = mean_rank(*both, groups=table["fold"])
+    table.meta = {"RUNS": ",".join(names), "SOURCE": simulated.name}
+    save_cutouts(frames, folder / "data" / "frames.fits", overwrite=True)
     for suffix in ("ecsv", "fits"):
         table.write(folder / f"catalogue.{suffix}", overwrite=True)
     return table
@@ -273,6 +283,17 @@ def stand_in(n=2000, *, prevalence=0.06, seed=329):
     ]
     table = vstack(parts, metadata_conflicts="silent")
     return table[np.random.default_rng(seed).permutation(n)]
+
+
+def _merger_logits(classifier, frames):
+    """Logits of the merger class of linear frames (N, C, H, W), mean over turns by 90 degrees and flips."""
+    frames = np.asarray(frames)
+    total = np.zeros(len(frames))
+    for flipped in (frames, frames[..., ::-1]):
+        for quarter in range(4):
+            raw = classifier.predict(np.rot90(flipped, quarter, (2, 3)))[0][:, 1]
+            total += logit(np.clip(raw, 1e-7, 1 - 1e-7))
+    return total / 8
 
 
 def _simulated(folder, n, progress):

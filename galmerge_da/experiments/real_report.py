@@ -1,0 +1,140 @@
+"""The page and the figures of the sim-to-real study."""
+
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+
+from galmerge_da.experiments.real_scores import seed_columns
+from galmerge_da.io import open_cutouts
+from galmerge_da.preprocessing import PreprocessingRecipe, preprocess
+from galmerge_da.visualization import (
+    plot_completeness_purity,
+    plot_montage,
+    plot_roc_study,
+    write_report,
+)
+
+__all__ = ["report_real"]
+
+_DPI = 200
+_SHOWN = 30
+_PACKAGES = ("galmerge_da", "torch", "numpy", "scipy", "astropy", "matplotlib")
+
+
+def report_real(
+    folder, catalogue, frames, simulated, *, call, scores=None, label=None, best=None, baseline="asymmetry"
+):
+    """Draw the figures, and write ``report.html`` that shows them beside the scores.
+
+    Parameters
+    ----------
+    folder : path-like
+        Of `run_sim_to_real`; gets the page and ``figures/``.
+    catalogue : `~astropy.table.Table`
+        What that gave.
+    call : str
+        What was called.
+    scores : `~astropy.table.Table`, optional
+        As `score_real` gives it; without it nothing that needs a label is drawn.
+    label : str, optional
+        Column of the labels that it was made from.
+    best : str, optional
+        Run whose most probable mergers are shown; the last of the catalogue's by default.
+    baseline : str, optional
+        Column that is drawn beside the runs.
+
+    Returns
+    -------
+    `~pathlib.Path`
+        The page.
+    """
+    folder = Path(folder)
+    figures = folder / "figures"
+    figures.mkdir(parents=True, exist_ok=True)
+    runs = [run for run in catalogue.meta["RUNS"].split(",") if run]
+    best = best or runs[-1]
+    frames = np.asarray(Table.read(folder / "data" / "frames.fits")["image"])
+    order = np.argsort(-np.asarray(catalogue[best]), kind="stable")[:_SHOWN]
+    captions = {}
+
+    def save(name, ax, caption):
+        ax.figure.savefig(figures / f"{name}.png", dpi=_DPI)
+        captions[figures / f"{name}.png"] = caption
+
+    simulated = _simulated_frames(folder / "data" / catalogue.meta["SOURCE"])
+    real = np.linspace(0, len(frames) - 1, 16).astype(int)
+    save(
+        "domains",
+        plot_montage(np.concatenate([simulated, frames[real]]), n_columns=8),
+        "Simulated mergers (first row) and other simulated galaxies (second), and galaxies of the survey (below), "
+        "sixteen at equal steps of its table.",
+    )
+    save(
+        "candidates",
+        plot_montage(frames[order], [f"{k + 1}" for k in range(len(order))], n_columns=6),
+        f"The {len(order)} galaxies that {best} ranks highest, each by models that have not seen it.",
+    )
+    tables = {}
+    if scores is not None:
+        truth = np.asarray(catalogue[label]).astype(int)
+        curves = {
+            "real galaxies": {
+                name: [(truth, each) for each in seed_columns(catalogue, name)] for name in [*runs, baseline]
+            }
+        }
+        held = "Each galaxy by models that have not seen it; mean and standard deviation over seeds."
+        save("roc", plot_roc_study(curves)[0], f"Receiver operating characteristics. {held}")
+        save(
+            "completeness_purity",
+            plot_completeness_purity(curves, prevalence=truth.mean())[0],
+            f"Purity against completeness at the survey's own share of mergers. {held}",
+        )
+        tables["Scores of the mean over seeds, with 95% intervals over seeds and galaxies"] = _scores(scores)
+        tables[f"Differences to {baseline}, galaxy by galaxy"] = _differences(scores, baseline)
+    facts = {
+        "Call": call,
+        "Galaxies": str(len(catalogue)),
+        "Looks at labels of real galaxies": "none" if scores is None else "1: this report; see the ledger for others",
+        "Versions": ", ".join(f"{name} {version(name)}" for name in _PACKAGES),
+        "Date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+    page = folder / "report.html"
+    write_report(page, "From simulated to real galaxies", facts=facts, tables=tables, figures=captions)
+    return page
+
+
+def _simulated_frames(path):
+    """Eight mergers and eight other galaxies of a simulated data set."""
+    cutouts = next(iter(open_cutouts(path, chunk_size=64)))
+    made = preprocess(cutouts, PreprocessingRecipe(bands=cutouts.bands))
+    labels = np.asarray(cutouts.table["label"])
+    return np.concatenate([made.data[np.flatnonzero(labels == value)[:8]] for value in (1, 0)])
+
+
+def _scores(scores):
+    rows = []
+    for row in scores:
+        shown = {
+            name: f"{row[name]:.3f} [{row[f'{name}_low']:.3f}, {row[f'{name}_high']:.3f}]"
+            for name in ("auc", "ap", "completeness_50", "completeness_80")
+        }
+        single = f"{row['auc_seeds']:.3f}" + (f" ± {row['auc_seeds_sd']:.3f}" if row["n_seeds"] > 1 else "")
+        rows.append({"run": row["run"]} | shown | {"auc of one seed": single})
+    return Table(rows=rows)
+
+
+def _differences(scores, baseline):
+    rows = []
+    for row in scores[scores["run"] != baseline]:
+        keys = {name: f"{name}_minus_{baseline}" for name in ("auc", "ap")}
+        rows.append(
+            {"run": row["run"]}
+            | {
+                name: f"{row[key]:+.3f} [{row[f'{key}_low']:+.3f}, {row[f'{key}_high']:+.3f}]"
+                for name, key in keys.items()
+            }
+        )
+    return Table(rows=rows)
