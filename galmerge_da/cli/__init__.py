@@ -10,6 +10,7 @@ import click
 from galmerge_da.cli._host import print_version, verbose_option
 from galmerge_da.cli.classify import classify
 from galmerge_da.cli.convert import convert
+from galmerge_da.cli.cutouts import cutouts
 from galmerge_da.cli.demo import demo
 from galmerge_da.cli.download import download
 from galmerge_da.cli.experiment import experiment
@@ -29,5 +30,5 @@ def main():
 
 
 main.params.append(verbose_option())
-for command in (simulate, train, classify, demo, experiment, plugins, download, convert):
+for command in (simulate, train, classify, cutouts, demo, experiment, plugins, download, convert):
     main.add_command(command)

@@ -8,7 +8,17 @@ from pathlib import Path
 
 import click
 
-__all__ = ["Command", "Group", "check_output", "one_line", "print_version", "show_table", "verbose_option"]
+__all__ = [
+    "Command",
+    "Group",
+    "check_output",
+    "count_flags",
+    "one_line",
+    "print_version",
+    "show_table",
+    "split_bands",
+    "verbose_option",
+]
 
 _VERBOSE = "galmerge_da.cli.verbose"
 
@@ -90,6 +100,22 @@ def show_table(table):
     shown = table.copy()
     shown.round(3)
     click.echo("\n".join(shown.pformat(max_lines=-1, max_width=-1)))
+
+
+def split_bands(ctx, param, value):
+    """``"g,r,i"`` as a tuple; a callback of ``--bands``."""
+    return None if value is None else tuple(name.strip() for name in value.split(","))
+
+
+def count_flags(flags):
+    """How many rows have each flag but ``NOT_CLASSIFIED``, in words after a semicolon; empty where none has any."""
+    import numpy as np
+
+    from galmerge_da.flags import Flag
+
+    counts = {flag.name: int(np.sum((flags & flag) != 0)) for flag in Flag if flag is not Flag.NOT_CLASSIFIED}
+    reasons = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
+    return f"; flags: {reasons}" if reasons else ""
 
 
 def check_output(path, overwrite, suffixes):

@@ -4,13 +4,9 @@ from pathlib import Path
 
 import click
 
-from galmerge_da.cli._host import Command, check_output
+from galmerge_da.cli._host import Command, check_output, count_flags, split_bands
 
 __all__ = ["classify"]
-
-
-def _split_bands(ctx, param, value):
-    return None if value is None else tuple(name.strip() for name in value.split(","))
 
 
 def _by_band(ctx, param, values):
@@ -30,7 +26,7 @@ def _by_band(ctx, param, values):
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Catalogue to write.")
 @click.option("--model", type=click.Path(path_type=Path), show_default="the packaged one", help="Model file.")
 @click.option("--image", default="image", help="Column of images, or of their paths; g,r,z: a column per band.")
-@click.option("--bands", callback=_split_bands, help="Names of the bands in order, as g,r,z.")
+@click.option("--bands", callback=split_bands, help="Names of the bands in order, as g,r,z.")
 @click.option("--axes", type=click.Choice(["CHW", "HWC"]), default="CHW", help="Order of the image axes.")
 @click.option("--survey", help="Survey the cutouts come from; see galmerge plugins.")
 @click.option("--pixel-scale", type=click.FloatRange(min=0, min_open=True), help="Arcseconds per pixel.")
@@ -100,6 +96,4 @@ def summarise(table):
         threshold = table.meta["GMTHRESH"]
         probability = np.ma.filled(np.ma.asarray(table["merger_prob"], dtype=float), np.nan)
         parts.append(f"{int(np.sum(probability >= threshold))} with merger_prob of at least {threshold:g}")
-    counts = {flag.name: int(np.sum((flags & flag) != 0)) for flag in Flag if flag is not Flag.NOT_CLASSIFIED}
-    reasons = ", ".join(f"{name} {count}" for name, count in counts.items() if count)
-    return ", ".join(parts) + (f"; flags: {reasons}" if reasons else "")
+    return ", ".join(parts) + count_flags(flags)

@@ -7,6 +7,7 @@ from galmerge_da.io.detect import find_sources
 from galmerge_da.io.downloads import DATASETS, download
 from galmerge_da.io.mosaics import extract_cutouts
 from galmerge_da.io.published import load_published
+from galmerge_da.io.services import fetch_cutouts
 from galmerge_da.io.source import CutoutSource, open_cutouts
 from galmerge_da.io.twins import find_twins
 
@@ -16,6 +17,7 @@ __all__ = [
     "Cutouts",
     "download",
     "extract_cutouts",
+    "fetch_cutouts",
     "find_sources",
     "find_twins",
     "load_published",

@@ -11,7 +11,7 @@ from astropy.nddata import NDData
 from astropy.table import Column, Table
 
 from galmerge_da.exceptions import InputError
-from galmerge_da.io.catalogs import read_fits_table, take_header_keys, write_fits_table
+from galmerge_da.io.catalogs import read_fits_table, take_header_keys, write_catalog
 from galmerge_da.io.facts import bands_of_columns, column_of
 from galmerge_da.io.files import image_hdu, quiet, sniff, split_extension
 from galmerge_da.io.hdf5 import open_hdf5
@@ -133,7 +133,11 @@ def _hold_frame(frame, names, masks, folder):
     if len(columns) == 1 and np.ndim(columns[0]) == 2 and columns[0].dtype.kind in "US":
         columns = [columns[0][:, band] for band in range(columns[0].shape[1])]
     pixels = {*names, *([masks] if isinstance(masks, str) else masks)}
-    others = [name for name in table.colnames if name not in pixels or _has_paths(table[name])]
+    others = [
+        name
+        for name in table.colnames
+        if (name not in pixels and not _is_pixels(table[name])) or _has_paths(table[name])
+    ]
     rest = table[others] if others else numbered(len(frame))
     bands = bands_of_columns(names) if len(names) > 1 else None
     return Held(columns, rest, dict(table.meta), folder, frame, bands)
@@ -142,6 +146,14 @@ def _hold_frame(frame, names, masks, folder):
 def _empty(column):
     """A column without rows, of any type, as images without rows."""
     return column if np.ndim(column) in (3, 4) else np.zeros((0, *(np.shape(column)[1:] or (1,)), 0), np.float32)
+
+
+def _is_pixels(column):
+    """Whether a column that is not asked for has images: weights, masks, other images."""
+    if np.ndim(column) > 2:
+        return True
+    is_object = np.ndim(column) == 1 and getattr(column, "dtype", np.dtype(object)).kind == "O" and len(column) > 0
+    return is_object and isinstance(column[0], np.ndarray) and column[0].ndim >= 2
 
 
 def _has_paths(column):
@@ -280,7 +292,7 @@ def _sibling(path):
 
 
 def save_cutouts(table, path, overwrite=False):
-    """Write a data set: one FITS table with the pixels in it.
+    """Write a data set: one table with the pixels in it.
 
     Parameters
     ----------
@@ -290,18 +302,18 @@ def save_cutouts(table, path, overwrite=False):
         ``PIXSCALE`` (arcsec), ``RADPIX`` (Petrosian radii per pixel) and
         ``STRETCH`` (True for 8-bit pictures): `open_cutouts` picks them up.
     path : str or path-like
-        A ``.fits`` or ``.fit`` file.
+        A ``.fits``, ``.fit``, ``.hdf5`` or ``.h5`` file (the last two: extra ``hdf5``).
     overwrite : bool, optional
         Whether an existing file may be replaced.
 
     Raises
     ------
     InputError
-        If there is no column of images, the name does not end in ``.fits`` or
-        ``.fit``, or the file exists.
+        If there is no column of images of one size, the ending is another, the
+        extra is not installed, or the file exists.
     """
     if not isinstance(table, Table) or not any(np.ndim(table[name]) >= 3 for name in table.colnames):
-        raise InputError("a data set needs a column of images, (H, W) or (C, H, W) in every row")
-    if Path(path).suffix.lower() not in (".fits", ".fit"):
-        raise InputError(f"a data set is a .fits file, got {str(path)!r}")
-    write_fits_table(table, path, overwrite)
+        raise InputError("a data set needs a column of images of one size, (H, W) or (C, H, W) in every row")
+    if Path(path).suffix.lower() not in (".fits", ".fit", ".hdf5", ".h5"):
+        raise InputError(f"a data set is a .fits, .fit, .hdf5 or .h5 file, got {str(path)!r}")
+    write_catalog(table, path, overwrite)

@@ -3,12 +3,14 @@
 import astropy.units as u
 import numpy as np
 from astropy.stats import sigma_clipped_stats
-from astropy.table import Column, Table
+from astropy.table import Column, Table, vstack
 from scipy.ndimage import gaussian_filter
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.io.files import quiet
-from galmerge_da.io.mosaics import open_mosaic
+from galmerge_da.io.mosaics import TILE_DESCRIPTION
+from galmerge_da.io.positions import positions, sky_of
+from galmerge_da.io.tiles import open_tiles
 from galmerge_da.photometry import CATALOGUE_RADIUS, petrosian_radius
 
 __all__ = ["find_sources"]
@@ -16,6 +18,9 @@ __all__ = ["find_sources"]
 #: Boxes of the background mesh; a smaller image has one level for all of it.
 _BOXES = 8
 _SMALLEST_BOX = 24
+
+#: Standard deviation in pixels of the Gaussian that images are smoothed with before sources are looked for.
+_SMOOTHING = 1.0
 
 _COLUMNS = {
     "x": (u.pix, "pos.cartesian.x;instr.det", "centroid; the centre of the first pixel is 0"),
@@ -34,13 +39,16 @@ _COLUMNS = {
 }
 
 
-def find_sources(image, *, n_sigma=3.0, n_pixels=10, deblend=True, bands=None):
+def find_sources(
+    image, *, n_sigma=3.0, n_pixels=10, deblend=True, bands=None, weights=None, masks=None, return_segments=False
+):
     """Find sources in images of a field.
 
     Parameters
     ----------
     image : object
-        As ``images`` of `extract_cutouts`; bands are summed.
+        As ``images`` of `extract_cutouts`; bands are summed. Tiles are searched one by one;
+        a source in several is kept where it is farthest from the edge.
     n_sigma : float, optional
         Threshold above the background, in standard deviations of a pixel.
     n_pixels : int, optional
@@ -50,47 +58,99 @@ def find_sources(image, *, n_sigma=3.0, n_pixels=10, deblend=True, bands=None):
         sources at two positions.
     bands : tuple of str, optional
         Which images of a mapping to use.
+    weights, masks : object, optional
+        As for `extract_cutouts`; pixels without weight and masked ones are left out.
+    return_segments : bool, optional
+        Whether to return the segmentation map too.
 
     Returns
     -------
     `~astropy.table.Table`
         ``x`` and ``y`` (pixels from 0), ``ra`` and ``dec`` where there is a WCS,
-        ``flux``, ``a``, ``b`` and ``theta`` of the segment, and ``radius``, the
-        Petrosian radius in pixels as `galmerge_da.classify` wants it; by
-        descending flux. It has no rows where nothing is found.
+        ``flux``, ``a``, ``b`` and ``theta`` of the segment, ``radius``, the
+        Petrosian radius in pixels as `galmerge_da.classify` wants it, and ``segment``, the number on
+        the segmentation map; by descending flux. ``tile`` too where there are
+        several. It has no rows where nothing is found. `extract_cutouts` takes it as it is.
+    segments : `~numpy.ndarray` of int32, shape (H, W), or list of them, one a tile
+        The segmentation map, where it is asked for: 0 is sky.
 
     Raises
     ------
     InputError
-        If the image cannot be read, or an option is not positive.
+        If the image cannot be read, an option is not positive, or there are several tiles without a WCS.
     """
     if not n_sigma > 0 or not n_pixels >= 1:
         raise InputError(f"n_sigma and n_pixels must be positive, got {n_sigma} and {n_pixels}")
-    mosaic = open_mosaic(image, bands)
-    data = mosaic.data.sum(axis=0, dtype=np.float64)
+    tiles = open_tiles(image, bands, weights, masks)
+    tables, maps = [], []
+    for number, tile in enumerate(tiles):
+        try:
+            table, segments = _search(tile, n_sigma, int(n_pixels), deblend)
+        finally:
+            tile.release()
+        tables.append(table if len(tiles) == 1 else _keep_best(table, number, tiles))
+        maps.append(segments if return_segments else None)
+    if len(tiles) == 1:
+        return (tables[0], maps[0]) if return_segments else tables[0]
+    table = vstack(tables, metadata_conflicts="silent")
+    table = table[np.argsort(-table["flux"], kind="stable")]
+    return (table, maps) if return_segments else table
+
+
+def _search(tile, n_sigma, n_pixels, deblend):
+    """Sources of one tile, and their segmentation map."""
+    from photutils.segmentation import SourceCatalog  # slow to import, and only needed here
+
+    data = tile.read().sum(axis=0, dtype=np.float64)
     bad = ~np.isfinite(data)
+    empty = np.zeros(data.shape, dtype=np.int32)
     if bad.all():
-        return _table(np.zeros((0, 2)), mosaic, np.zeros((5, 0)))
+        return _table(np.zeros((0, 2)), tile, np.zeros((5, 0)), np.zeros(0, int)), empty
     data[bad] = 0
     with quiet():
         level, noise = _background(data, bad)
         data = np.where(bad, 0, data - level)
-        catalog = _segments(data, bad, n_sigma * noise, int(n_pixels), deblend)
-        if catalog is None:
-            return _table(np.zeros((0, 2)), mosaic, np.zeros((5, 0)))
+        segments = _segments(data, bad, n_sigma * noise, n_pixels, deblend)
+        if segments is None:
+            return _table(np.zeros((0, 2)), tile, np.zeros((5, 0)), np.zeros(0, int)), empty
+        catalog = SourceCatalog(data, segments, mask=bad, convolved_data=gaussian_filter(data, _SMOOTHING))
         centers = np.reshape(catalog.centroid, (-1, 2))
         axes = np.sqrt(np.reshape(catalog.covariance_eigvals.value, (-1, 2)))
         theta = np.reshape(catalog.orientation.value, -1)
         flux = np.reshape(catalog.segment_flux, -1)
         radius = _radii(data, centers, axes[:, 0])
+    segments = np.asarray(segments.data, dtype=np.int32)
+    numbers = np.reshape(catalog.labels, -1)
     order = np.argsort(-flux, kind="stable")
     values = np.stack([flux, *axes.T, theta, radius])[:, order]
-    return _table(centers[order], mosaic, values)
+    return _table(centers[order], tile, values, numbers[order]), segments
+
+
+def _keep_best(table, number, tiles):
+    """The sources of a tile that no other tile sees farther from its edge."""
+    tile = tiles[number]
+    if tile.wcs is None:
+        raise InputError("several tiles need a WCS each: which sources are the same cannot be told otherwise")
+    margin = _margin(table["x"], table["y"], tile.shape)
+    best = np.ones(len(table), dtype=bool)
+    for other, each in enumerate(tiles):
+        if other != number:
+            theirs = _margin(*positions(table[["ra", "dec"]], each.wcs), each.shape)
+            best &= (margin > theirs) | ((margin == theirs) & (number < other))
+    table = table[best]
+    table["tile"] = Column(np.full(len(table), number, dtype=np.int32), description=TILE_DESCRIPTION)
+    return table
+
+
+def _margin(x, y, shape):
+    """Distance from the edge in pixels, negative outside."""
+    x, y = (np.nan_to_num(np.asarray(values, dtype=float), nan=-np.inf) for values in (x, y))
+    return np.minimum(np.minimum(x, shape[1] - 1 - x), np.minimum(y, shape[0] - 1 - y))
 
 
 def _background(data, bad):
     """Level and noise of every pixel, or of all."""
-    from photutils.background import Background2D  # slow to import, and only needed here
+    from photutils.background import Background2D
 
     box = max(_SMALLEST_BOX, *(side // _BOXES for side in data.shape))
     if min(data.shape) < 3 * box:
@@ -101,17 +161,15 @@ def _background(data, bad):
 
 
 def _segments(data, bad, threshold, n_pixels, deblend):
-    """The catalogue of what stands above the threshold; None if nothing does."""
-    from photutils.segmentation import SourceCatalog, deblend_sources, detect_sources
+    """What stands above the threshold; None if nothing does."""
+    from photutils.segmentation import deblend_sources, detect_sources
 
-    smooth = gaussian_filter(data, 1.0)
+    smooth = gaussian_filter(data, _SMOOTHING)
     # positional arguments: their names differ between versions of photutils
     segments = detect_sources(smooth, np.broadcast_to(threshold, data.shape), n_pixels, mask=bad)
-    if segments is None:
-        return None
-    if deblend:
-        segments = deblend_sources(smooth, segments, n_pixels, progress_bar=False)
-    return SourceCatalog(data, segments, mask=bad, convolved_data=smooth)
+    if segments is None or not deblend:
+        return segments
+    return deblend_sources(smooth, segments, n_pixels, progress_bar=False)
 
 
 def _radii(data, centers, sizes):
@@ -128,15 +186,18 @@ def _radii(data, centers, sizes):
     return radius
 
 
-def _table(centers, mosaic, values):
+def _table(centers, tile, values, numbers_of_segments):
     """The result, with units, descriptions and UCDs."""
     columns = {"x": centers[:, 0], "y": centers[:, 1]}
-    if mosaic.wcs is not None:
-        columns["ra"], columns["dec"] = mosaic.wcs.pixel_to_world_values(*centers.T)
+    if tile.wcs is not None:
+        columns["ra"], columns["dec"] = sky_of(*centers.T, tile.wcs)
     columns.update(zip(("flux", "a", "b", "theta", "radius"), values, strict=True))
     table = Table()
     for name, numbers in columns.items():
         unit, ucd, description = _COLUMNS[name]
-        unit = mosaic.unit if name == "flux" else unit
+        unit = tile.unit if name == "flux" else unit
         table[name] = Column(numbers, dtype=float, unit=unit, description=description, meta={"ucd": ucd})
+    table["segment"] = Column(
+        numbers_of_segments, dtype=np.int32, description="number on the segmentation map", meta={"ucd": "meta.id"}
+    )
     return table

@@ -12,6 +12,7 @@ from os import PathLike, fspath
 from pathlib import Path
 
 import numpy as np
+from astropy.table import Column
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.flags import Flag
@@ -198,7 +199,8 @@ class RowPixels:
         self.n_bands = n_bands
         self.stretched = bool(sample) and Counter(p.stretched for p in sample).most_common(1)[0][0]
         self.eight_bit = all(p.eight_bit for p in sample) if sample else None
-        self.unit = next((p.unit for p in sample if p.unit is not None), None)
+        stated = (p.unit for p in sample if p.unit is not None)
+        self.unit = next(stated, columns[0].unit if isinstance(columns[0], Column) else None)
         self.facts = sample[0].header if sample else {}
         self.has_wcs = any(p.wcs is not None for p in sample)
         self.n_pixels = max((p.data.size for p in sample), default=1)

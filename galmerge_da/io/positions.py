@@ -7,7 +7,7 @@ from astropy.coordinates import SkyCoord
 from galmerge_da.exceptions import InputError
 from galmerge_da.io.pictures import numbers
 
-__all__ = ["positions"]
+__all__ = ["are_on_sky", "has_sky", "positions", "sky_of", "sky_positions"]
 
 #: Columns on the sky, preferred ones first; VizieR computes those with an underscore in degrees.
 _SKY = [("ra", "dec"), ("_RAJ2000", "_DEJ2000"), ("RAJ2000", "DEJ2000"), ("ALPHA_J2000", "DELTA_J2000")]
@@ -47,15 +47,13 @@ def positions(catalog, wcs):
         If the columns are missing or have other units, or are on the sky where
         there is no WCS.
     """
-    coordinates = next((column for column in catalog.itercols() if isinstance(column, SkyCoord)), None)
-    sky = coordinates is not None or _find(catalog, _SKY)
-    if wcs is not None and sky:
-        return _on_sky(catalog, wcs, coordinates)
+    if are_on_sky(catalog, wcs):
+        return _on_sky(catalog, wcs)
     pair = _find(catalog, _PIXELS)
     if pair:
         first = pair[2]
         return tuple(_numbers(catalog[name], name, u.pix) - first for name in pair[:2])
-    if sky:
+    if has_sky(catalog):
         raise InputError(
             "the catalogue has positions on the sky, but the images have no WCS; give x and y, or (array, WCS)"
         )
@@ -64,6 +62,21 @@ def positions(catalog, wcs):
         f"the catalogue has no positions: a column of SkyCoord, or one of the pairs {wanted}; "
         f"it has {', '.join(catalog.colnames) or 'no columns'}"
     )
+
+
+def are_on_sky(catalog, wcs):
+    """Whether `positions` takes coordinates on the sky, and not pixels."""
+    return wcs is not None and has_sky(catalog)
+
+
+def has_sky(catalog):
+    """Whether a catalogue has coordinates on the sky."""
+    return _coordinates(catalog) is not None or _find(catalog, _SKY) is not None
+
+
+def _coordinates(catalog):
+    """The first column of `~astropy.coordinates.SkyCoord`, or None."""
+    return next((column for column in catalog.itercols() if isinstance(column, SkyCoord)), None)
 
 
 def _find(catalog, pairs):
@@ -75,19 +88,70 @@ def _find(catalog, pairs):
     return None
 
 
-def _on_sky(catalog, wcs, coordinates):
-    if coordinates is None:
-        ra, dec = (_numbers(catalog[name], name, u.deg) for name in _find(catalog, _SKY))
-    else:
+def sky_positions(catalog):
+    """Where the objects of a catalogue are on the sky.
+
+    Parameters
+    ----------
+    catalog : `~astropy.table.Table`
+        As for `positions`, with coordinates on the sky.
+
+    Returns
+    -------
+    ra, dec : `~numpy.ndarray` of float64, shape (N,)
+        Degrees, ICRS; NaN where unknown.
+
+    Raises
+    ------
+    InputError
+        If there are none, or they have other units.
+    """
+    coordinates = _coordinates(catalog)
+    if coordinates is not None:
         coordinates = coordinates.icrs
-        ra, dec = (np.asarray(numbers(angle)) for angle in (coordinates.ra.to(u.deg), coordinates.dec.to(u.deg)))
+        return tuple(np.asarray(numbers(angle.to(u.deg))) for angle in (coordinates.ra, coordinates.dec))
+    pair = _find(catalog, _SKY)
+    if pair is None:
+        wanted = "; ".join(f"{ra}, {dec}" for ra, dec in _SKY)
+        raise InputError(f"the catalogue has no positions on the sky: a column of SkyCoord, or one of {wanted}")
+    return tuple(_numbers(catalog[name], name, u.deg) for name in pair)
+
+
+def _on_sky(catalog, wcs):
+    ra, dec = sky_positions(catalog)
     x, y = np.full((2, len(catalog)), np.nan)
     good = np.isfinite(ra) & np.isfinite(dec)
-    if good.any() and wcs.wcs.lngtyp == "RA":
+    if good.any() and _is_j2000(wcs):
         x[good], y[good] = wcs.world_to_pixel_values(ra[good], dec[good])
-    elif good.any():  # galactic or ecliptic axes
+    elif good.any():  # galactic or ecliptic axes, or another equinox
         x[good], y[good] = wcs.world_to_pixel(SkyCoord(ra[good], dec[good], unit=u.deg))
     return x, y
+
+
+def sky_of(x, y, wcs):
+    """Right ascension and declination of pixels in degrees; the inverse of what `positions` does.
+
+    Parameters
+    ----------
+    x, y : `~numpy.ndarray`, shape (N,)
+    wcs : celestial `~astropy.wcs.WCS`
+
+    Returns
+    -------
+    ra, dec : `~numpy.ndarray` of float64, shape (N,)
+    """
+    if _is_j2000(wcs) or not len(x):
+        return wcs.pixel_to_world_values(x, y)
+    sky = wcs.pixel_to_world(x, y).icrs
+    return sky.ra.deg, sky.dec.deg
+
+
+def _is_j2000(wcs):
+    """Whether axes are right ascension and declination of ICRS or, which is the same to 0.03 arcsec, of FK5, J2000."""
+    frame = wcs.wcs.radesys.strip().upper()
+    equinox = wcs.wcs.equinox
+    j2000 = frame in ("", "ICRS") or (frame == "FK5" and (np.isnan(equinox) or equinox == 2000))
+    return wcs.wcs.lngtyp == "RA" and j2000
 
 
 def _numbers(column, name, unit):

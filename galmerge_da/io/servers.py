@@ -1,0 +1,224 @@
+"""Servers of cutouts, asked for one galaxy at a time: what they are called, and how each is asked."""
+
+import os
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+import astropy.units as u
+import numpy as np
+from astropy.io import fits
+from astropy.table import Table
+from astropy.utils.data import conf
+from astropy.wcs import WCS
+
+from galmerge_da.exceptions import DownloadError, InputError
+from galmerge_da.io.files import quiet
+from galmerge_da.io.lazy import require
+from galmerge_da.io.mosaics import extract_cutouts
+from galmerge_da.io.transfer import RefusedError, fetch
+
+__all__ = ["SERVICES", "Request", "Server"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted of every galaxy.
+
+    Attributes
+    ----------
+    shape : (int, int)
+        Height and width in pixels.
+    pixel_scale : float
+        Arcsec.
+    bands : tuple of str
+    survey : str
+        What the server calls the images.
+    """
+
+    shape: tuple
+    pixel_scale: float
+    bands: tuple
+    survey: str
+
+
+class Server(ABC):
+    """A server of cutouts.
+
+    Parameters
+    ----------
+    wait : callable
+        Called before the server is asked anything.
+    base_url : str, optional
+        Scheme and host of a mirror with the same paths.
+    """
+
+    name = ""
+    bands = ()
+    survey = ""
+    pixel_scale = 0.0
+    unit = None
+    zero_point = None
+
+    def __init__(self, wait, base_url=None):
+        self.wait = wait
+        self.base_url = base_url
+
+    @abstractmethod
+    def get(self, ra, dec, request, path):
+        """Write the cutout of one position to ``path``, a FITS cube; DownloadError if it cannot be had."""
+
+
+class LegacySurveys(Server):
+    """The viewer of the DESI Legacy Imaging Surveys; see https://www.legacysurvey.org/viewer."""
+
+    name = "legacy"
+    bands = ("g", "r", "z")
+    survey = "ls-dr10"
+    pixel_scale = 0.262
+    unit = u.Unit("nmgy")
+    zero_point = 22.5
+
+    def get(self, ra, dec, request, path):
+        """Ask for one position; see `Server.get`."""
+        height, width = request.shape
+        query = {"ra": f"{ra:.7f}", "dec": f"{dec:.7f}", "layer": request.survey, "pixscale": request.pixel_scale}
+        query |= {"bands": "".join(request.bands), "width": width, "height": height}
+        self.wait()
+        fetch(f"{self.base_url or 'https://www.legacysurvey.org'}/viewer/fits-cutout?{urlencode(query)}", path)
+
+
+class Hips2Fits(Server):
+    """The service of the CDS that resamples all-sky maps (HiPS), through astroquery."""
+
+    name = "hips2fits"
+    bands = ("g", "r", "i")
+    survey = "CDS/P/PanSTARRS/DR1/{band}"
+    pixel_scale = 0.25
+
+    def __init__(self, wait, base_url=None):
+        super().__init__(wait, base_url)
+        with quiet():
+            module = require("astroquery.hips2fits", self.name, "query")
+        self._client = module.hips2fitsClass()
+        self._client.timeout = conf.remote_timeout
+        if base_url is not None:
+            self._client.server = f"{base_url}/hips-image-services/hips2fits"
+
+    def get(self, ra, dec, request, path):
+        """Ask for one position, band by band; see `Server.get`."""
+        wcs = _tangent_plane(ra, dec, request)
+        planes = []
+        for band in request.bands:
+            self.wait()
+            with quiet(), _errors_of(self.name):
+                hdus = self._client.query_with_wcs(hips=request.survey.format(band=band), wcs=wcs, format="fits")
+                planes.append(np.asarray(hdus[0].data, dtype=np.float32))
+        _write(planes, wcs, path)
+
+
+class Sdss(Server):
+    """Frames of SDSS, through astroquery; each is fetched once, and what is wanted is cut out of it here."""
+
+    name = "sdss"
+    bands = ("g", "r", "i")
+    survey = "17"
+    pixel_scale = 0.396
+    unit = u.Unit("nmgy")
+    zero_point = 22.5
+
+    def __init__(self, wait, base_url=None):
+        super().__init__(wait, base_url)
+        with quiet():
+            self._module = require("astroquery.sdss", self.name, "query")
+        self._client = self._module.SDSSClass()
+
+    def get(self, ra, dec, request, path):
+        """Ask which field has a position, and for its frames; see `Server.get`."""
+        if abs(request.pixel_scale - self.pixel_scale) > 1e-6:
+            raise InputError(f"frames of SDSS have pixels of {self.pixel_scale} arcsec: leave pixel_scale out")
+        urls = self._module.conf
+        mirror = self.base_url or urls.skyserver_baseurl, self.base_url or urls.sas_baseurl
+        with urls.set_temp("skyserver_baseurl", mirror[0]), urls.set_temp("sas_baseurl", mirror[1]):
+            field = self._field(ra, dec, int(request.survey))
+            frames = {band: self._frame(band, field, int(request.survey), path.parent) for band in request.bands}
+        catalog = Table({"ra": [ra], "dec": [dec]})
+        image = extract_cutouts(catalog, frames, request.shape)["image"][0]
+        _write(image, None, path)
+
+    def _field(self, ra, dec, release):
+        """Run, rerun, camcol and field whose middle is closest, as a table of one row."""
+        query = (
+            "SELECT run, rerun, camcol, field, ra, dec FROM Field "
+            f"WHERE {ra:.7f} BETWEEN raMin AND raMax AND {dec:.7f} BETWEEN decMin AND decMax"
+        )
+        self.wait()
+        with quiet(), _errors_of(self.name):
+            fields = self._client.query_sql(query, timeout=conf.remote_timeout, data_release=release, cache=False)
+        if fields is None or not len(fields):
+            raise RefusedError(f"{self.name}: no field has {ra:.5f} {dec:+.5f}")
+        distance = np.hypot((fields["ra"] - ra) * np.cos(np.radians(dec)), fields["dec"] - dec)
+        nearest = int(np.argmin(distance))
+        return fields[nearest : nearest + 1]
+
+    def _frame(self, band, field, release, folder):
+        """The file of a frame, fetched unless it is there."""
+        run, camcol, number = (int(field[name][0]) for name in ("run", "camcol", "field"))
+        path = folder / f"frame-{band}-{run:06d}-{camcol}-{number:04d}.fits"
+        if path.is_file():
+            return path
+        self.wait()
+        with quiet(), _errors_of(self.name):
+            (hdus,) = self._client.get_images(
+                matches=field, band=band, timeout=conf.remote_timeout, data_release=release, cache=False,
+                show_progress=False,
+            )  # fmt: skip
+            with hdus:
+                _save(fits.PrimaryHDU(hdus[0].data, hdus[0].header), path)
+        return path
+
+
+class _errors_of:
+    """Errors of astroquery and of what it rests on as DownloadError; RefusedError where the server did answer."""
+
+    def __init__(self, name):
+        self._name = name
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, traceback):
+        if error is None or isinstance(error, DownloadError) or not isinstance(error, Exception):
+            return
+        text = f"{self._name}: {type(error).__name__}: {error}"
+        answered = getattr(error, "code", None) is not None or not isinstance(error, OSError)  # requests' are OSErrors
+        raise (RefusedError if answered else DownloadError)(text) from None
+
+
+def _tangent_plane(ra, dec, request):
+    """The WCS of a frame around a position."""
+    height, width = request.shape
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype = "RA---TAN", "DEC--TAN"
+    wcs.wcs.crval = ra, dec
+    wcs.wcs.crpix = width // 2 + 1, height // 2 + 1
+    wcs.wcs.cdelt = -request.pixel_scale / 3600, request.pixel_scale / 3600
+    wcs.pixel_shape = width, height
+    return wcs
+
+
+def _write(planes, wcs, path):
+    header = None if wcs is None else wcs.to_header()
+    _save(fits.PrimaryHDU(np.stack(list(planes)), header), path)
+
+
+def _save(hdu, path):
+    """Write a file that is there whole or not at all."""
+    temporary = path.with_name(f".{path.name}.part")
+    with quiet():
+        hdu.writeto(temporary, overwrite=True)
+    os.replace(temporary, path)
+
+
+#: Name -> `Server`.
+SERVICES = {each.name: each for each in (LegacySurveys, Hips2Fits, Sdss)}
