@@ -332,9 +332,7 @@ def test_neighbours_are_the_pixels_of_other_segments():
         y, x = round(found["y"][row]), round(found["x"][row])
         assert segments[y, x] == found["segment"][row]
         expected = brute_force(segments[None].astype(float), x, y, 41)[0]
-        assert np.array_equal(
-            result["neighbours"][row], (np.nan_to_num(expected) != 0) & (expected != segments[y, x])
-        )
+        assert np.array_equal(result["neighbours"][row], (np.nan_to_num(expected) != 0) & (expected != segments[y, x]))
     assert result["neighbours"][0].any() and result["neighbours"][0][:, 34].any()  # the one 14 pixels to the right
     assert not result["neighbours"][:, 20, 20].any()
     found.remove_columns(["segment", "radius"])
