@@ -193,7 +193,7 @@ def test_save_cutouts_wants_pixels_and_fits(tmp_path):
     with pytest.raises(InputError, match="column of images"):
         save_cutouts(Table({"id": [1]}), tmp_path / "a.fits")
     table = Table({"image": np.zeros((2, 3, 4, 5), np.uint8)})
-    with pytest.raises(InputError, match=".fits file"):
+    with pytest.raises(InputError, match=".fits, .fit, .hdf5 or .h5 file"):
         save_cutouts(table, tmp_path / "a.ecsv")
     save_cutouts(table, tmp_path / "a.fits")
     assert fits.getdata(tmp_path / "a.fits")["image"].dtype == np.uint8

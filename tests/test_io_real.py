@@ -1,12 +1,15 @@
 """Real fields and pictures, where they are at hand."""
 
+import warnings
 from pathlib import Path
 
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.table import Table
+from astropy.wcs import WCS
 from numpy.testing import assert_allclose
 
 from galmerge_da.flags import Flag
@@ -49,6 +52,52 @@ def test_ngc_6976_trusts_the_caller_about_bands():
     assert brightest[0] < brightest[1] < brightest[2]
     other = extract_cutouts(catalog, list(files.values()), 60 * u.arcsec, bands=("g", "r", "i"))
     assert np.array_equal(other["image"], result["image"], equal_nan=True)
+
+
+def test_halves_of_a_real_field_give_what_the_whole_gives():
+    files = ngc6976()
+    catalog = read_catalog(DATA / "sdss_ngc6976_field" / "catalog_sep.csv")[["ra", "dec"]]
+    halves = {band: [] for band in files}
+    for band, name in files.items():
+        with warnings.catch_warnings(action="ignore"):
+            image, wcs = fits.getdata(name), WCS(fits.getheader(name))
+        halves[band] += [(image[:, :400], wcs[:, :400]), (image[:, 300:], wcs[:, 300:])]
+    whole = extract_cutouts(catalog, files, 75)
+    result = extract_cutouts(catalog, halves, 75)
+    assert set(result["tile"]) == {0, 1}
+    assert np.array_equal(result["image"], whole["image"], equal_nan=True)
+    assert np.array_equal(result["flags"], whole["flags"])
+
+
+def test_one_galaxy_at_two_pixel_scales_is_one_galaxy():
+    pytest.importorskip("reproject", exc_type=ImportError)
+    fields = []
+    for name in ("decals_field/temp_small.fits", "decals_cutouts/example_a.fits"):
+        with warnings.catch_warnings(action="ignore"):
+            header = fits.getheader(DATA / name)
+            fields.append((fits.getdata(DATA / name)[1], WCS(header).celestial))
+    middle = SkyCoord(146.7141949, -1.04126768, unit="deg")
+    native, fine = extract_cutouts(middle, fields, 101, bands=("r", "other"))["image"][0]
+    assert np.corrcoef(native.ravel(), fine.ravel())[0, 1] > 0.998
+    # the server resampled without conserving flux: its values are per pixel of 0.262 arcsec in both files
+    assert fine.sum() / native.sum() == pytest.approx(2.62**2, rel=0.01)
+
+
+def test_every_source_of_a_real_field_goes_from_finding_into_cutting():
+    images = DATA / "decals_field" / "temp_extended.fits"
+    found, segments = find_sources(images, return_segments=True)
+    result = extract_cutouts(found, images, "6 radius", segments=segments)
+    assert len(result) == len(found) > 50
+    unknown = np.isnan(found["radius"])
+    assert np.array_equal((result["flags"] & Flag.BAD_SHAPE) != 0, unknown)
+    for row in np.flatnonzero(~unknown)[:40]:
+        image, mark = result["image"][row], result["neighbours"][row]
+        assert image.shape[1:] == mark.shape
+        center = mark.shape[0] // 2
+        assert (
+            not mark[center, center]
+            or segments[round(found["y"][row]), round(found["x"][row])] != found["segment"][row]
+        )
 
 
 @pytest.mark.parametrize("field", ["arp178", "ngc6976"])

@@ -67,10 +67,11 @@ def test_rows_come_back_in_order_with_what_is_known(legacy, tmp_path):
 
 def test_what_is_asked_for_is_in_the_question(legacy, tmp_path):
     coordinates = SkyCoord([150.0], [2.0], unit="deg")
-    fetch_cutouts(
+    result = fetch_cutouts(
         coordinates, "legacy", (6 * u.arcsec, 10 * u.arcsec), tmp_path, base_url=legacy.url, bands="g,r,i",
         survey="ls-dr9", pixel_scale=0.5 * u.arcsec, **FAST,
     )  # fmt: skip
+    assert result["image"].unit is None and "MAGZERO" not in result.meta  # flux per pixel of another size
     ((path, _),) = legacy.asked
     query = {key: values[0] for key, values in parse_qs(urlsplit(path).query).items()}
     assert query == {
@@ -164,7 +165,7 @@ def test_questions_keep_their_distance(legacy, tmp_path):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"service": "legasy"}, "did you mean 'legacy'"),
+        ({"service": "legcy"}, "did you mean 'legacy'"),
         ({"rate": 0}, "rate must be positive"),
         ({"pixel_scale": 0.2}, "pixel_scale must be an angle"),
         ({"size": np.array([3, 4, 5])}, "one size for all rows"),

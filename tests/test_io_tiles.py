@@ -10,7 +10,7 @@ from astropy.io import fits
 from astropy.nddata import CCDData, Cutout2D, InverseVariance, NoOverlapError
 from astropy.table import Table
 from astropy.wcs import WCS
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
@@ -54,7 +54,7 @@ def brute_force(image, x, y, size):
     return stamp
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, deadline=None)
 @given(
     x=st.floats(-30, 230),
     y=st.floats(-30, 150),

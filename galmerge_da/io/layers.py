@@ -2,10 +2,12 @@
 
 import math
 from functools import partial
+from io import BytesIO
 from os import PathLike
 
 import numpy as np
 from astropy.io import fits
+from astropy.utils.data import get_readable_fileobj
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from galmerge_da.exceptions import InputError
@@ -218,7 +220,13 @@ def _of_hdu(hdu, path=None, number=None):
 
 def _open_hdu(path, number, scaled):
     """Pixels of an HDU, and its file."""
-    hdus = fits.open(path, memmap=not scaled)
+    with open(path, "rb") as file:
+        compressed = not file.read(6).startswith(b"SIMPLE")
+    if compressed:  # at once: going back in such a file starts from its beginning
+        with get_readable_fileobj(path, encoding="binary") as file:
+            hdus = fits.open(BytesIO(file.read()))
+    else:
+        hdus = fits.open(path, memmap=not scaled)
     try:
         hdu = hdus[number]
         return (_Section(hdu.section, len(hdu.shape)) if scaled else _cube(hdu.data)), hdus

@@ -16,6 +16,9 @@ __all__ = ["regrid", "same_grid"]
 #: Two images are on one grid where their corners are closer than this, in pixels.
 _SAME = 0.1
 
+#: Ratio of the areas of new and old pixels from which interpolation would leave flux out.
+_COARSER = 1.1
+
 #: Pixels around the window that resampling may need.
 _MARGIN = 3
 
@@ -47,9 +50,8 @@ def same_grid(wcs, other, shape):
 def regrid(layer, wcs, corner, shape):
     """A window of a layer on another grid, flux conserved.
 
-    Where the new pixels are as large as the old ones or larger, each is the mean of those it
-    covers, weighted by area (``reproject_exact``); where they are smaller, bilinear
-    interpolation. Values per solid angle stay what they are, others are
+    Where the new pixels are larger than the old ones, each is the mean of those it covers,
+    weighted by area (``reproject_exact``); else bilinear interpolation. Values per solid angle stay what they are, others are
     multiplied by the ratio of the areas of the pixels.
 
     Parameters
@@ -96,7 +98,7 @@ def regrid(layer, wcs, corner, shape):
     source = shifted(layer.wcs, y1, x1)
     ratio = proj_plane_pixel_area(target) / proj_plane_pixel_area(source)
     factor = 1.0 if _is_per_angle(layer.unit) else ratio
-    resample = reproject.reproject_exact if ratio > 0.99 else reproject.reproject_interp
+    resample = reproject.reproject_exact if ratio > _COARSER else reproject.reproject_interp
     for band in range(n_bands):
         with quiet(), np.errstate(all="ignore"):
             data[band] = factor * resample(

@@ -64,6 +64,11 @@ class Server(ABC):
         self.wait = wait
         self.base_url = base_url
 
+    @classmethod
+    def is_calibrated(cls, request):
+        """Whether unit and zero point of the server hold for what is asked for."""
+        return abs(request.pixel_scale - cls.pixel_scale) < 1e-6
+
     @abstractmethod
     def get(self, ra, dec, request, path):
         """Write the cutout of one position to ``path``, a FITS cube; DownloadError if it cannot be had."""
@@ -78,6 +83,11 @@ class LegacySurveys(Server):
     pixel_scale = 0.262
     unit = u.Unit("nmgy")
     zero_point = 22.5
+
+    @classmethod
+    def is_calibrated(cls, request):
+        """Only at its own scale: resampled values stay those of the viewer's own pixels."""
+        return super().is_calibrated(request) and request.survey.startswith("ls-")
 
     def get(self, ra, dec, request, path):
         """Ask for one position; see `Server.get`."""

@@ -55,7 +55,8 @@ def fetch_cutouts(
         What the server calls the images: the layer of ``"legacy"`` (``"ls-dr10"``), the maps of
         ``"hips2fits"`` (``"CDS/P/PanSTARRS/DR1/{band}"``), the data release of ``"sdss"`` (``"17"``).
     pixel_scale : `~astropy.units.Quantity`, optional
-        The survey's own by default.
+        The survey's own by default. At any other, ``"legacy"`` gives flux per pixel of
+        0.262 arcsec all the same; unit and zero point are then not stated.
     rate : float, optional
         Most questions a second.
     timeout : float, optional
@@ -70,7 +71,8 @@ def fetch_cutouts(
     `~astropy.table.Table`
         The rows of the catalogue in their order, with ``image`` ``(C, ny, nx)``
         float32 and ``flags``: ``UNREADABLE`` where there is no cutout, ``BLANK``
-        where it has no pixel. Meta has ``BANDS``, ``PIXSCALE`` and, where it is known, ``MAGZERO``.
+        where it has no pixel. Meta has ``BANDS``, ``PIXSCALE`` and,
+        where it is known, ``MAGZERO``.
 
     Raises
     ------
@@ -182,8 +184,9 @@ def _result(table, paths, problems, request, kind):
         images[row] = read_picture(path).data
         if not np.isfinite(images[row]).any():
             flags[row] = Flag.BLANK
-    columns = {"image": Column(images, unit=kind.unit, description=PIXELS_DESCRIPTION, copy=False)}
-    table = add_frames(table, columns, flags, request.bands, request.pixel_scale, [kind.zero_point])
+    unit, zero_point = (kind.unit, kind.zero_point) if kind.is_calibrated(request) else (None, None)
+    columns = {"image": Column(images, unit=unit, description=PIXELS_DESCRIPTION, copy=False)}
+    table = add_frames(table, columns, flags, request.bands, request.pixel_scale, [zero_point])
     if problems:
         row, error = problems[0]
         warnings.warn(

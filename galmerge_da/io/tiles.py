@@ -48,8 +48,8 @@ class Tile:
         self.zero_points = [zero_point(layer.header) for layer in layers for _ in range(layer.shape[0])]
         self.has_weight = all(layer.weight is not None for layer in layers)
         self.factors = [convert(layer, self.unit) for layer in layers]
-        self._fits = [self._is_on_grid(number, layer) for number, layer in enumerate(layers)]
-        self._simple = all(self._fits) and all(factor == 1 for factor in self.factors)
+        self._on_grid = [self._is_on_grid(number, layer) for number, layer in enumerate(layers)]
+        self._simple = all(self._on_grid) and all(factor == 1 for factor in self.factors)
         self._simple = self._simple and all(layer.mask is None and layer.weight is None for layer in layers)
 
     @property
@@ -114,13 +114,13 @@ class Tile:
             return False, False
         inside = slice(y1 - bottom, y2 - bottom), slice(x1 - left, x2 - left)
         masked, start = False, 0
-        for layer, factor, fits_grid in zip(self.layers, self.factors, self._fits, strict=True):
+        for layer, factor, on_grid in zip(self.layers, self.factors, self._on_grid, strict=True):
             where = slice(start, start + layer.shape[0]), *inside
             start += layer.shape[0]
             if self._simple:
                 out[where] = layer.pixels[:, y1:y2, x1:x2]
                 continue
-            if fits_grid:
+            if on_grid:
                 values, own, bad = layer.window(y1, y2, x1, x2)
                 masked |= bad is not None and bool(bad.any())
             else:
