@@ -12,7 +12,7 @@ from astropy.io import fits
 from astropy.table import Table
 from PIL import Image
 
-from galmerge_da.io import extract_cutouts, open_cutouts, save_cutouts
+from galmerge_da.io import open_cutouts, save_cutouts
 
 N_ROWS = 500
 IMAGES = np.random.default_rng(0).normal(100, 10, (N_ROWS, 3, 75, 75)).astype(np.float32)
@@ -51,10 +51,6 @@ def main():
         for name, source in sources(Path(folder)):
             taken = seconds(lambda source=source: [chunk.data.sum() for chunk in open_cutouts(source, chunk_size=256)])
             print(f"{name:<20}{N_ROWS / taken:>12,.0f} rows/s")
-    rng = np.random.default_rng(1)
-    catalog = Table({"x": rng.uniform(0, 2000, 5000), "y": rng.uniform(0, 2000, 5000)})
-    taken = seconds(lambda: extract_cutouts(catalog, np.zeros((3, 2000, 2000), np.float32), 75))
-    print(f"{'extract_cutouts':<20}{len(catalog) / taken:>12,.0f} rows/s")
 
 
 if __name__ == "__main__":

@@ -101,7 +101,7 @@ def test_what_is_masked_or_not_covered_is_bad():
     weight = np.full((161, 161), 4.0)
     weight[80, 80] = 0
     second = CCDData(image, unit=u.nJy, wcs=tan(0.25, 161), uncertainty=InverseVariance(weight))
-    first = CCDData(np.ones((SIDE, SIDE)), unit=u.nJy, wcs=tan(), uncertainty=InverseVariance(np.ones((SIDE, SIDE))))
+    first = CCDData(galaxy(tan()), unit=u.nJy, wcs=tan(), uncertainty=InverseVariance(np.ones((SIDE, SIDE))))
     result = extract_cutouts(MIDDLE, [first, second], 21, bands=("g", "r"))
     assert result["flags"][0] == Flag.MASKED
     bad = np.isnan(result["image"][0])

@@ -41,13 +41,15 @@ class Answers(dict):
 
 @pytest.fixture
 def legacy(file_server):
-    """The viewer of the Legacy Surveys; pixels are the right ascension, declination and number of the band."""
+    """The viewer of the Legacy Surveys; pixels of the bands are right ascension, declination and scale."""
 
     def make(path, query):
         assert path == "/viewer/fits-cutout"
         shape = int(query["height"]), int(query["width"])
         values = [float(query["ra"]), float(query["dec"]), float(query["pixscale"])]
-        return as_fits(np.ones((len(query["bands"]), *shape)) * np.reshape(values, (3, 1, 1)), fits.Header())
+        planes = np.ones((len(query["bands"]), *shape)) * np.reshape(values, (3, 1, 1))
+        planes[2, 0] = 1
+        return as_fits(planes)
 
     file_server.files = Answers(make)
     return file_server
@@ -114,8 +116,9 @@ def test_an_answer_that_is_not_what_was_asked_for_is_not_kept(legacy, tmp_path, 
     assert not list(tmp_path.glob("*.fits"))
 
 
-def test_a_cutout_without_pixels_is_flagged(legacy, tmp_path):
-    legacy.files.make = lambda path, query: as_fits(np.full((3, 12, 12), np.nan))
+@pytest.mark.parametrize("value", [np.nan, 0])
+def test_a_cutout_without_pixels_is_flagged(legacy, tmp_path, value):
+    legacy.files.make = lambda path, query: as_fits(np.full((3, 12, 12), value))
     result = fetch_cutouts(CATALOG[:1], "legacy", 12, tmp_path, base_url=legacy.url, **FAST)
     assert result["flags"].tolist() == [Flag.BLANK]
 

@@ -8,8 +8,8 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.nddata import CCDData, Cutout2D, InverseVariance, NoOverlapError
-from astropy.table import Table
-from astropy.wcs import WCS
+from astropy.table import QTable, Table
+from astropy.wcs import WCS, Sip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
@@ -72,8 +72,8 @@ def test_frames_anywhere_near_the_edge_agree_with_cutout2d_and_with_a_loop(x, y,
     except NoOverlapError:
         peer = np.full((size, size), np.nan)
     assert np.array_equal(image[1], peer, equal_nan=True)
-    off = np.isnan(expected).any()
-    assert result["flags"][0] == (Flag.OFF_EDGE if off else 0) | (Flag.BLANK if np.isnan(expected).all() else 0)
+    off, blank = np.isnan(expected).any(), all(len(np.unique(band[np.isfinite(band)])) < 2 for band in expected)
+    assert result["flags"][0] == (Flag.OFF_EDGE if off else 0) | (Flag.BLANK if blank else 0)
 
 
 @settings(max_examples=60, deadline=None)
@@ -134,6 +134,47 @@ def test_tiles_may_be_arranged_as_one_likes(tmp_path, kind):
     assert result["tile"].tolist() == [0, 1, 1] and result.meta["BANDS"] == "g,r,i"
     whole = extract_cutouts(catalog, (SKY, tan()), 11)
     assert np.array_equal(result["image"], whole["image"])
+
+
+@pytest.mark.parametrize("value", [0, 7, np.nan])
+@pytest.mark.parametrize("size", [9, np.array([9, 8])])
+def test_a_frame_of_one_value_is_blank(value, size):
+    image = SKY.copy()
+    image[0, 20:80, 20:80] = np.nan  # one band has nothing, the others one value
+    image[1:, 20:80, 20:80] = value
+    result = extract_cutouts(np.array([[50, 50], [120, 50]]), image, size)
+    assert result["flags"].tolist() == [Flag.BLANK, 0]
+
+
+def test_positions_far_from_a_distorted_image_lie_outside():
+    wcs = tan()
+    wcs.wcs.ctype = "RA---TAN-SIP", "DEC--TAN-SIP"
+    terms = np.zeros((4, 4))
+    terms[3, 0] = terms[0, 3] = -3e-5
+    wcs.sip = Sip(terms, terms.T, None, None, wcs.wcs.crpix)
+    ra, dec = wcs.all_pix2world([60.0, 140.0], [50.0, 60.0], 0)
+    catalog = Table({"ra": [*ra, 150.2, 151.0, 152.0, 180.0, 330.0], "dec": [*dec, 2.1, 3.0, 2.0, 60.0, -2.0]})
+    result = extract_cutouts(catalog, (SKY, wcs), 9)
+    assert np.array_equal(result["image"][:2], extract_cutouts(np.array([[60, 50], [140, 60]]), SKY, 9)["image"])
+    assert set(result["flags"][2:]) == {Flag.OFF_EDGE | Flag.BLANK}
+
+
+def test_hdus_and_their_list_are_images():
+    hdus = fits.HDUList([fits.PrimaryHDU(), *(fits.ImageHDU(image, tan().to_header(), "x") for image in SKY)])
+    expected = extract_cutouts(np.array([[60, 50]]), SKY, 9)["image"]
+    assert np.array_equal(extract_cutouts(np.array([[60, 50]]), hdus, 9)["image"], expected)
+    whole = fits.CompImageHDU(np.round(SKY).astype(np.int16))
+    assert np.array_equal(
+        extract_cutouts(np.array([[60, 50]]), whole, 9)["image"], np.round(SKY)[None, :, 46:55, 56:65]
+    )
+
+
+@pytest.mark.parametrize("size, kind", [(9, QTable), (np.array([9]), Table)])
+def test_a_qtable_keeps_its_units(size, kind):
+    catalog = QTable({"ra": [150.0] * u.deg, "dec": [2.0] * u.deg})
+    result = extract_cutouts(catalog, (SKY * u.nJy, tan()), size)
+    assert type(result) is kind and result["ra"].unit == u.deg
+    assert open_cutouts(result).read().unit == u.nJy and np.asarray(result["image"][0]).dtype == np.float32
 
 
 def test_pixels_on_several_tiles_need_the_number_of_the_tile():

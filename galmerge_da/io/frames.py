@@ -7,7 +7,7 @@ import numpy as np
 from galmerge_da.exceptions import InputError
 from galmerge_da.flags import Flag
 
-__all__ = ["Frames", "cut_frames", "mark_neighbours"]
+__all__ = ["Frames", "cut_frames", "is_blank", "mark_neighbours"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,13 +140,25 @@ def _finish(frames, sides):
         if frames.weight is not None:
             frames.weight[row][...] = 0
         frames.flags[row] = Flag.OFF_EDGE
-    for row, (ny, nx) in enumerate(sides.tolist()):
-        if not ny:
-            frames.flags[row] = Flag.BAD_SHAPE
-            continue
-        image = frames.image[row]
-        if np.isnan(image[:, ny // 2, nx // 2]).all() and np.isnan(image).all():
+    frames.flags[sides[:, 0] == 0] = Flag.BAD_SHAPE
+    for row in np.flatnonzero(_may_be_blank(frames.image, sides)):
+        if is_blank(frames.image[row]):
             frames.flags[row] |= Flag.BLANK
+
+
+def _may_be_blank(image, sides):
+    """Rows with a frame in which no band has another value beside the middle than in it; no galaxy is like that."""
+    suspects = np.zeros(len(sides), dtype=bool)
+    for row, (ny, nx) in enumerate(sides.tolist()):
+        if ny:
+            first, second = image[row][:, ny // 2, nx // 2 - 1].tolist(), image[row][:, ny // 2, nx // 2].tolist()
+            suspects[row] = not any(abs(a - b) > 0 for a, b in zip(first, second, strict=True))  # False with NaN
+    return suspects
+
+
+def is_blank(image):
+    """Whether all usable pixels of each band have one value, or there are none."""
+    return all(band[np.isfinite(band)].size == 0 or np.ptp(band[np.isfinite(band)]) == 0 for band in image)
 
 
 def mark_neighbours(segments, catalog, places, frames, one_size):

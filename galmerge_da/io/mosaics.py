@@ -188,8 +188,9 @@ def add_frames(table, columns, flags, bands, pixel_scale, zero_points):
         if name in table.colnames and table[name].info.description == column.description:
             table.remove_column(name)
     _make_place(table, columns)
-    for name, column in columns.items():
-        table.add_column(column, name=name, copy=False)
+    if columns["image"].dtype == object:
+        table = Table(table, copy=False)  # a QTable has no place for arrays of different sizes with a unit
+    table.add_columns(list(columns.values()), names=list(columns), copy=False)
     if bands is not None:
         table.meta["BANDS"] = ",".join(bands)
     if pixel_scale is not None:

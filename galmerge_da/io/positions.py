@@ -3,8 +3,10 @@
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
+from astropy.wcs.utils import proj_plane_pixel_scales
 
 from galmerge_da.exceptions import InputError
+from galmerge_da.io.files import quiet
 from galmerge_da.io.pictures import numbers
 
 __all__ = ["are_on_sky", "has_sky", "positions", "sky_of", "sky_positions"]
@@ -121,11 +123,27 @@ def _on_sky(catalog, wcs):
     ra, dec = sky_positions(catalog)
     x, y = np.full((2, len(catalog)), np.nan)
     good = np.isfinite(ra) & np.isfinite(dec)
-    if good.any() and _is_j2000(wcs):
-        x[good], y[good] = wcs.world_to_pixel_values(ra[good], dec[good])
-    elif good.any():  # galactic or ecliptic axes, or another equinox
-        x[good], y[good] = wcs.world_to_pixel(SkyCoord(ra[good], dec[good], unit=u.deg))
+    if good.any():
+        with quiet():  # a distorted WCS warns where it is solved for positions far away
+            x[good], y[good] = _pixels_of(ra[good], dec[good], wcs)
+    if wcs.has_distortion and good.any():
+        x[good], y[good] = _where_solved(x[good], y[good], ra[good], dec[good], wcs)
     return x, y
+
+
+def _pixels_of(ra, dec, wcs):
+    if _is_j2000(wcs):
+        return wcs.world_to_pixel_values(ra, dec)
+    return wcs.world_to_pixel(SkyCoord(ra, dec, unit=u.deg))  # galactic or ecliptic axes, or another equinox
+
+
+def _where_solved(x, y, ra, dec, wcs):
+    """Pixels of a distorted WCS that lead back to where they come from; NaN for the others, which lie far away."""
+    with quiet():
+        back = SkyCoord(*sky_of(x, y, wcs), unit=u.deg)
+        miss = back.separation(SkyCoord(ra, dec, unit=u.deg)).deg
+    solved = miss < np.mean(proj_plane_pixel_scales(wcs))
+    return np.where(solved, x, np.nan), np.where(solved, y, np.nan)
 
 
 def sky_of(x, y, wcs):

@@ -4,12 +4,15 @@ import re
 
 import astropy.units as u
 import numpy as np
+from astropy.coordinates import SkyCoord
 from astropy.wcs import Sip
 from astropy.wcs.utils import proj_plane_pixel_area
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.io.files import quiet
+from galmerge_da.io.layers import pixel_size
 from galmerge_da.io.lazy import require
+from galmerge_da.io.positions import sky_of
 
 __all__ = ["regrid", "same_grid"]
 
@@ -24,7 +27,7 @@ _MARGIN = 3
 
 
 def same_grid(wcs, other, shape):
-    """How far the corners of two images of one shape are apart, in pixels; 0 where one has no WCS.
+    """Whether the corners of two images of one shape lie together, as far as that is known.
 
     Parameters
     ----------
@@ -34,25 +37,23 @@ def same_grid(wcs, other, shape):
 
     Returns
     -------
-    shift : float
-    same : bool
-        Whether it is too small to matter.
+    bool
+        True where one has no WCS.
     """
-    if wcs is None or other is None:
-        return 0.0, True
+    if wcs is other or wcs is None or other is None:
+        return True
     height, width = shape
     corners = np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]], dtype=float)
-    moved = other.world_to_pixel_values(*wcs.pixel_to_world_values(*corners.T))
-    shift = float(np.max(np.abs(np.transpose(moved) - corners)))
-    return shift, shift < _SAME
+    first, second = (SkyCoord(*sky_of(*corners.T, each), unit=u.deg) for each in (wcs, other))
+    return bool(np.all(first.separation(second).arcsec < _SAME * pixel_size(wcs)))
 
 
 def regrid(layer, wcs, corner, shape):
     """A window of a layer on another grid, flux conserved.
 
     Where the new pixels are larger than the old ones, each is the mean of those it covers,
-    weighted by area (``reproject_exact``); else bilinear interpolation. Values per solid angle stay what they are, others are
-    multiplied by the ratio of the areas of the pixels.
+    weighted by area (``reproject_exact``); else bilinear interpolation. Values per solid
+    angle stay what they are, others are multiplied by the ratio of the areas of the pixels.
 
     Parameters
     ----------

@@ -15,6 +15,7 @@ from galmerge_da.exceptions import DownloadError, InputError, InputWarning
 from galmerge_da.flags import Flag
 from galmerge_da.io.facts import check_bands
 from galmerge_da.io.files import read_picture
+from galmerge_da.io.frames import is_blank
 from galmerge_da.io.mosaics import PIXELS_DESCRIPTION, add_frames, as_table
 from galmerge_da.io.placement import frame_sides, parse_size
 from galmerge_da.io.positions import sky_positions
@@ -71,7 +72,7 @@ def fetch_cutouts(
     `~astropy.table.Table`
         The rows of the catalogue in their order, with ``image`` ``(C, ny, nx)``
         float32 and ``flags``: ``UNREADABLE`` where there is no cutout, ``BLANK``
-        where it has no pixel. Meta has ``BANDS``, ``PIXSCALE`` and,
+        where all its pixels have one value. Meta has ``BANDS``, ``PIXSCALE`` and,
         where it is known, ``MAGZERO``.
 
     Raises
@@ -182,7 +183,7 @@ def _result(table, paths, problems, request, kind):
             flags[row] = Flag.UNREADABLE
             continue
         images[row] = read_picture(path).data
-        if not np.isfinite(images[row]).any():
+        if is_blank(images[row]):
             flags[row] = Flag.BLANK
     unit, zero_point = (kind.unit, kind.zero_point) if kind.is_calibrated(request) else (None, None)
     columns = {"image": Column(images, unit=unit, description=PIXELS_DESCRIPTION, copy=False)}

@@ -59,12 +59,10 @@ class Tile:
 
     def _is_on_grid(self, number, layer):
         """Whether a layer has the pixels of the first; InputError if it can never have."""
-        shift, same = 0.0, layer.shape[1:] == self.shape
-        if same:
-            shift, same = same_grid(self.layers[0].wcs, layer.wcs, self.shape)
-        if same:
+        first = self.layers[0]
+        if layer.shape[1:] == self.shape and same_grid(first.wcs, layer.wcs, self.shape):
             return True
-        if layer.wcs is None or self.layers[0].wcs is None:
+        if layer.wcs is None or first.wcs is None:
             raise InputError(
                 f"image {number} has {layer.shape[1:]} pixels, the first {self.shape}, and they have no WCS "
                 "that says how they lie: reproject the bands to one grid first"
