@@ -5,6 +5,7 @@ import numpy as np
 from astropy.stats import sigma_clipped_stats
 from astropy.table import Column, Table, vstack
 from scipy.ndimage import gaussian_filter
+from scipy.spatial import KDTree
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.io.files import quiet
@@ -18,6 +19,9 @@ __all__ = ["find_sources"]
 #: Boxes of the background mesh; a smaller image has one level for all of it.
 _BOXES = 8
 _SMALLEST_BOX = 24
+
+#: Sources of two tiles that are closer than this, in pixels, are one.
+_TWINS = 2.0
 
 #: Standard deviation in pixels of the Gaussian that images are smoothed with before sources are looked for.
 _SMOOTHING = 1.0
@@ -92,7 +96,7 @@ def find_sources(
         maps.append(segments if return_segments else None)
     if len(tiles) == 1:
         return (tables[0], maps[0]) if return_segments else tables[0]
-    table = vstack(tables, metadata_conflicts="silent")
+    table = _without_twins(vstack(tables, metadata_conflicts="silent"), tiles[0].pixel_scale)
     table = table[np.argsort(-table["flux"], kind="stable")]
     return (table, maps) if return_segments else table
 
@@ -127,7 +131,7 @@ def _search(tile, n_sigma, n_pixels, deblend):
 
 
 def _keep_best(table, number, tiles):
-    """The sources of a tile that no other tile sees farther from its edge."""
+    """The sources of a tile that no other tile sees farther from its edge, by more than they may differ in position."""
     tile = tiles[number]
     if tile.wcs is None:
         raise InputError("several tiles need a WCS each: which sources are the same cannot be told otherwise")
@@ -135,11 +139,20 @@ def _keep_best(table, number, tiles):
     best = np.ones(len(table), dtype=bool)
     for other, each in enumerate(tiles):
         if other != number:
-            theirs = _margin(*positions(table[["ra", "dec"]], each.wcs), each.shape)
-            best &= (margin > theirs) | ((margin == theirs) & (number < other))
+            best &= margin > _margin(*positions(table[["ra", "dec"]], each.wcs), each.shape) - _TWINS
     table = table[best]
     table["tile"] = Column(np.full(len(table), number, dtype=np.int32), description=TILE_DESCRIPTION)
     return table
+
+
+def _without_twins(table, pixel_scale):
+    """Sources of all tiles, those that two tiles see at one place only once."""
+    ra, dec = np.radians(table["ra"].data), np.radians(table["dec"].data)
+    where = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)], axis=1)
+    first, second = KDTree(where).query_pairs(_TWINS * pixel_scale.to_value(u.rad), output_type="ndarray").T
+    tile = table["tile"].data
+    twins = np.where(tile[first] > tile[second], first, second)[tile[first] != tile[second]]
+    return table[np.setdiff1d(np.arange(len(table)), twins)]
 
 
 def _margin(x, y, shape):
