@@ -20,6 +20,7 @@ from galmerge_da.io.services import PATIENCE
 
 CATALOG = Table({"id": [7, 8, 9], "ra": [150.0, 150.01, 359.9999999], "dec": [2.0, -2.0, 0.0]})
 FAST = {"rate": 1e6}
+FIELDS = b"run,rerun,camcol,field,ra,dec\n94,301,1,34,150.4,2.0\n94,301,1,33,150.001,2.0\n"
 
 
 def as_fits(data, header=None):
@@ -214,6 +215,18 @@ def test_maps_of_the_sky_are_asked_through_astroquery(file_server, tmp_path):
     assert set(result["flags"]) == {Flag.UNREADABLE}
 
 
+@pytest.mark.parametrize("service, answer", [("hips2fits", None), ("sdss", None), ("sdss", FIELDS)])
+def test_silence_behind_astroquery_is_silence(file_server, tmp_path, service, answer):
+    pytest.importorskip("astroquery", exc_type=ImportError)
+    catalog = Table({"ra": np.arange(9.0), "dec": np.zeros(9)})
+    file_server.files = Answers(lambda path, query: answer if answer and "cmd" in query else time.sleep(0.5))
+    with pytest.raises(DownloadError, match=f"{service} did not answer for {PATIENCE} objects.*0 of 9 cutouts"):
+        fetch_cutouts(catalog, service, 9, tmp_path, base_url=file_server.url, timeout=0.1, **FAST)
+    file_server.close()
+    with pytest.raises(DownloadError, match=f"{service} did not answer for {PATIENCE} objects"):
+        fetch_cutouts(catalog, service, 9, tmp_path, base_url=file_server.url, **FAST)
+
+
 def test_frames_of_sdss_are_fetched_once_and_cut(file_server, tmp_path):
     pytest.importorskip("astroquery", exc_type=ImportError)
     import bz2
@@ -228,8 +241,7 @@ def test_frames_of_sdss_are_fetched_once_and_cut(file_server, tmp_path):
     def make(path, query):
         if path.endswith("x_results.aspx"):
             queries.append(query["cmd"])
-            rows = "" if "80.0" in query["cmd"] else "94,301,1,34,150.4,2.0\n94,301,1,33,150.001,2.0\n"
-            return f"run,rerun,camcol,field,ra,dec\n{rows}".encode()
+            return FIELDS.splitlines(True)[0] if "80.0" in query["cmd"] else FIELDS
         assert path.endswith("/301/94/1/" + path.rpartition("/")[2])
         number = "gri".index(path.rpartition("frame-")[2][0])
         assert path.rpartition("frame-")[2][1:] == "-000094-1-0033.fits.bz2"

@@ -69,7 +69,6 @@ def cut_frames(tiles, places, sides, one_size):
         np.full(n_rows, -1),
         np.full(n_rows, -1, dtype=np.int32),
     )
-    several = len(tiles) > 1
     for rank in range(places.rank.max(initial=-1) + 1):
         for number, tile in enumerate(tiles):
             which = np.flatnonzero((places.rank == rank) & (places.tile == number))
@@ -86,7 +85,7 @@ def cut_frames(tiles, places, sides, one_size):
                 ):
                     if cut(frames, tile, row, bottom, left):
                         frames.place[row] = each
-            if several:
+            if len(tiles) > 1:
                 tile.release()
     placed = frames.place >= 0
     frames.tile[placed] = places.tile[frames.place[placed]]
@@ -141,19 +140,19 @@ def _finish(frames, sides):
             frames.weight[row][...] = 0
         frames.flags[row] = Flag.OFF_EDGE
     frames.flags[sides[:, 0] == 0] = Flag.BAD_SHAPE
-    for row in np.flatnonzero(_may_be_blank(frames.image, sides)):
+    for row in np.flatnonzero(_may_be_blank(frames.image)):
         if is_blank(frames.image[row]):
             frames.flags[row] |= Flag.BLANK
 
 
-def _may_be_blank(image, sides):
+def _may_be_blank(image):
     """Rows with a frame in which no band has another value beside the middle than in it; no galaxy is like that."""
-    suspects = np.zeros(len(sides), dtype=bool)
-    for row, (ny, nx) in enumerate(sides.tolist()):
-        if ny:
-            first, second = image[row][:, ny // 2, nx // 2 - 1].tolist(), image[row][:, ny // 2, nx // 2].tolist()
-            suspects[row] = not any(abs(a - b) > 0 for a, b in zip(first, second, strict=True))  # False with NaN
-    return suspects
+    if image.dtype == object:
+        return np.array([each.size > 0 and _may_be_blank(each[None])[0] for each in image], dtype=bool)
+    y, x = image.shape[2] // 2, image.shape[3] // 2
+    with np.errstate(invalid="ignore"):
+        differ = np.abs(image[..., y, x] - image[..., y, x - 1]) > 0  # False with NaN
+    return ~differ.any(axis=1)
 
 
 def is_blank(image):

@@ -201,8 +201,9 @@ class _errors_of:
         if error is None or isinstance(error, DownloadError) or not isinstance(error, Exception):
             return
         text = f"{self._name}: {type(error).__name__}: {error}"
-        answered = getattr(error, "code", None) is not None or not isinstance(error, OSError)  # requests' are OSErrors
-        raise (RefusedError if answered else DownloadError)(text) from None
+        silent = isinstance(error, OSError) and getattr(error, "code", None) is None  # errors of requests are OSErrors
+        silent = silent or kind.__name__ == "TimeoutError"  # astroquery's own is none
+        raise (DownloadError if silent else RefusedError)(text) from None
 
 
 def _tangent_plane(ra, dec, request):
