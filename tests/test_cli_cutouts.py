@@ -143,7 +143,7 @@ def test_a_server_is_asked_once_for_every_galaxy(files, file_server, monkeypatch
     import io
 
     content = io.BytesIO()
-    fits.writeto(content, np.ones((3, 12, 12), np.float32))
+    fits.writeto(content, field()[:, 44:56, 44:56])
     file_server.files = type("Any", (dict,), {"get": lambda self, path: content.getvalue()})()
     monkeypatch.setitem(SERVICES, "legacy", Here)
     arguments = ["--service", "legacy", "--catalog", files / "c.csv", "--size", 12, "--rate", 1e6, "--no-progress"]
