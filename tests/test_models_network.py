@@ -184,6 +184,17 @@ def test_the_cpu_computes_in_full_precision():
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.float32
 
 
+@pytest.mark.parametrize(("precision", "dtype"), [("full", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_the_precision_that_is_asked_for_is_used(precision, dtype):
+    torch.manual_seed(0)
+    net = build_network(in_channels=3, image_size=75, entrance={"rotation_residual": True}).eval()
+    images = torch.rand(4, 3, 75, 75)
+    with autocast(torch.device("cpu"), precision):
+        result = net(images)[1]
+    assert result.dtype == dtype
+    torch.testing.assert_close(result.float(), net(images)[1], rtol=0.05, atol=0.02)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 def test_cuda_computes_in_bfloat16_and_agrees_with_the_cpu():
     torch.manual_seed(0)

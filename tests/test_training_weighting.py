@@ -121,6 +121,7 @@ def test_adabn_changes_statistics_alone_and_takes_the_target_s():
 @pytest.mark.parametrize(
     "training, words",
     [
+        ({"precision": "half"}, r"\[training\] precision must be one of auto, full, bfloat16, got 'half'"),
         ({"weighting": "guessed"}, r"\[training\] weighting must be 'fixed' or 'learned', got 'guessed'"),
         ({"post_train": ["adabm"]}, r"\[training\] post_train must be a list of adabn"),
         ({"post_train": "adabn"}, r"\[training\] post_train must be a list of adabn"),

@@ -41,19 +41,22 @@ def choose_device(device=None):
     return device
 
 
-def autocast(device):
-    """The precision to compute in on a device: bfloat16 on CUDA, as it is elsewhere.
+def autocast(device, precision="auto"):
+    """The precision to compute in on a device.
 
     Parameters
     ----------
     device : `~torch.device`
+    precision : {"auto", "full", "bfloat16"}, optional
+        ``"auto"`` is bfloat16 on CUDA, and full precision elsewhere. bfloat16 also
+        pays on CPUs that multiply it in hardware.
 
     Returns
     -------
     context manager
     """
-    if device.type == "cuda":
-        return torch.autocast("cuda", dtype=torch.bfloat16)
+    if precision == "bfloat16" or (precision == "auto" and device.type == "cuda"):
+        return torch.autocast(device.type, dtype=torch.bfloat16)
     return nullcontext()
 
 

@@ -226,7 +226,7 @@ class TrainingRun:
             images = torch.cat([images, self.images["target"][target_index]])
         images = augment(images, self.options.augmentation, self.varying)
         self.network.train()  # whatever validation or a loss did with it
-        with autocast(self.device):
+        with autocast(self.device, self.options.precision):
             features, logits = self.wrapped(images)
         features, logits = features.float(), logits.float()
         labels = self.labels[index]

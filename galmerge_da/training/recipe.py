@@ -19,6 +19,7 @@ from galmerge_da.training.selection import SELECTORS, WATCHED
 
 __all__ = ["DataOptions", "ModelOptions", "Recipe", "TrainingOptions", "read_recipe", "read_tables"]
 
+PRECISIONS = ("auto", "full", "bfloat16")
 WEIGHTINGS = ("fixed", "learned")
 POST_TRAIN = ("adabn",)
 #: Keywords of `galmerge_da.io.open_cutouts` that a recipe may set for a domain.
@@ -143,6 +144,9 @@ class TrainingOptions:
         What is done once when the epochs are over: ``"adabn"`` replaces the
         statistics of batch normalisation by those of the target
         (`~galmerge_da.adaptation.adabn`).
+    precision : {"auto", "full", "bfloat16"}, optional
+        Of the network in training: ``"auto"`` is bfloat16 on CUDA and full
+        precision elsewhere. Losses are always computed in full precision.
     augmentation : mapping, optional
         Fields of `~galmerge_da.training.Augmentation`.
 
@@ -165,6 +169,7 @@ class TrainingOptions:
     trace: bool = False
     weighting: str = "fixed"
     post_train: tuple = ()
+    precision: str = "auto"
     augmentation: Augmentation | Mapping = field(default_factory=Augmentation)
 
     def __post_init__(self):
@@ -189,6 +194,8 @@ class TrainingOptions:
         valid = isinstance(watch, list | tuple) and all(name in WATCHED for name in watch)
         _require(valid, "training", "watch", f"'all' or a list of {', '.join(WATCHED)}", watch)
         object.__setattr__(self, "watch", tuple(watch))
+        precisions = ", ".join(PRECISIONS)
+        _require(self.precision in PRECISIONS, "training", "precision", f"one of {precisions}", self.precision)
         _require(isinstance(self.trace, bool), "training", "trace", "true or false", self.trace)
         steps = self.post_train
         valid = isinstance(steps, list | tuple) and all(name in POST_TRAIN for name in steps)
