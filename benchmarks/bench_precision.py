@@ -16,18 +16,22 @@ from galmerge_da.models import autocast, build_network
 def main(batch_size=128, rounds=9):
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    network = build_network(in_channels=3, image_size=75, entrance={"rotation_residual": True})
-    optimizer = torch.optim.Adam(network.parameters())
+    networks = {
+        name: build_network(in_channels=3, image_size=75, entrance={"rotation_residual": True})
+        for name in ("full", "bfloat16")
+    }
+    networks["bfloat16"].to(memory_format=torch.channels_last)  # as in training
+    optimizers = {name: torch.optim.Adam(network.parameters()) for name, network in networks.items()}
     images, labels = torch.rand(batch_size, 3, 75, 75), torch.randint(0, 2, (batch_size,))
     seconds = {"full": [], "bfloat16": []}
     for _ in range(rounds):
         for precision, times in seconds.items():
             start = process_time()
             with autocast(torch.device("cpu"), precision):
-                logits = network(images)[1]
-            optimizer.zero_grad(set_to_none=True)
+                logits = networks[precision](images)[1]
+            optimizers[precision].zero_grad(set_to_none=True)
             functional.cross_entropy(logits.float(), labels).backward()
-            optimizer.step()
+            optimizers[precision].step()
             times.append(process_time() - start)
     full, half = (np.median(times[1:]) for times in seconds.values())
     print(

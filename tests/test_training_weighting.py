@@ -6,6 +6,7 @@ import torch
 
 from galmerge_da.adaptation import adabn
 from galmerge_da.exceptions import ConfigError, GalmergeWarning
+from galmerge_da.inference import MergerClassifier
 from galmerge_da.training import read_recipe, train
 from galmerge_da.training.loop import TrainingRun
 
@@ -130,6 +131,22 @@ def test_adabn_changes_statistics_alone_and_takes_the_target_s():
 def test_unknown_steps_are_refused(training, words):
     with pytest.raises(ConfigError, match=words):
         read_recipe({"training": training})
+
+
+def test_bfloat16_learns_the_same_and_leaves_plain_weights(tmp_path):
+    results = {
+        precision: train(
+            **domains(), adapt={"mmd": 0.5}, recipe=recipe(4, precision=precision), output=tmp_path / precision
+        )
+        for precision in ("full", "bfloat16")
+    }
+    full, half = (result.history for result in results.values())
+    assert np.any(full["cross_entropy"] != half["cross_entropy"])
+    np.testing.assert_allclose(half["cross_entropy"], full["cross_entropy"], rtol=0.1)
+    weights = results["bfloat16"].classifier.network.state_dict().values()
+    assert all(tensor.dtype != torch.bfloat16 and tensor.is_contiguous() for tensor in weights)
+    stored = MergerClassifier.load(tmp_path / "bfloat16" / "model.safetensors")
+    assert stored.weights_sha256 == results["bfloat16"].classifier.weights_sha256
 
 
 def test_adabn_needs_a_target():

@@ -58,6 +58,8 @@ class TrainingRun:
         self.processes, self.device = processes, processes.device
         self.network, self.source, self.target = network.to(self.device), source, target
         self.options = options = recipe.training
+        if options.precision == "bfloat16":
+            self.network.to(memory_format=torch.channels_last)  # the layout in which it is fast
         n_rows = len(source.rows("train"))
         self.n_steps = math.ceil(n_rows / options.batch_size)
         if processes.size > 1 and n_rows // self.n_steps < 2 * processes.size:
@@ -158,7 +160,7 @@ class TrainingRun:
         if self.processes.size > 1:  # without what binds it to the other processes
             self.network = Network.from_description(self.network.describe()).to(self.device)
         self.network.load_state_dict(self.keeper.weights[self.selected])
-        self.network.eval()
+        self.network.eval().to(memory_format=torch.contiguous_format)
 
     def state(self):
         """All that `restore` needs to go on exactly as if nothing had happened.
