@@ -26,7 +26,7 @@ MIRROR = {
     "lsst": 6.4,
     "roman": 2.2,
 }
-GROUND = {"sdss", "sdss-jpeg", "decals", "panstarrs", "hsc", "des", "kids", "lsst"}
+GROUND = {"sdss", "sdss-jpeg", "decals", "decals-jpeg", "panstarrs", "hsc", "des", "kids", "lsst"}
 
 
 def test_the_presets_that_the_documentation_names_are_there():

@@ -103,7 +103,7 @@ def run_sim_to_real(
     image : str, optional
         Column of images or paths.
     survey : str, optional
-        What the pictures are.
+        What the pictures are, and what the simulated galaxies are made to look like.
     objid : str, optional
         Column of SDSS object ids: galaxies of one field share a fold.
     runs : sequence of RealRun, optional
@@ -132,16 +132,17 @@ def run_sim_to_real(
     """
     folder = Path(folder)
     (folder / "data").mkdir(parents=True, exist_ok=True)
+    look = survey
     if galaxies is None:
-        galaxies = stand_in()
+        galaxies, look = stand_in(), SURVEY
         image, survey = "image", None
     elif isinstance(galaxies, str | Path) and Path(galaxies).is_dir():
         galaxies, image = list_pictures(galaxies), "image"
     reading = {"image": image, "survey": survey}
     table = open_cutouts(galaxies, **reading).table.copy()
     table["fold"] = assign_folds(sdss_field(table[objid]) if objid else np.arange(len(table)), n_folds)
-    simulated = _simulated(folder, n, progress)
-    frames = _frames(galaxies, reading, progress)
+    simulated = _simulated(folder, look, n, progress)
+    frames = _frames(galaxies, reading, get_survey(look).bands)
     logits = {(run.name, seed): np.full(len(table), np.nan) for run in runs for seed in seeds}
     for fold in range(n_folds):
         rest, own = np.flatnonzero(table["fold"] != fold), np.flatnonzero(table["fold"] == fold)
@@ -296,16 +297,16 @@ def _merger_logits(classifier, frames):
     return total / 8
 
 
-def _simulated(folder, n, progress):
-    path = folder / "data" / f"source-{SURVEY}-n{n}-seed{SEED}.fits"
+def _simulated(folder, survey, n, progress):
+    path = folder / "data" / f"source-{survey}-n{n}-seed{SEED}.fits"
     if not path.is_file():
-        save_cutouts(simulate(n, SURVEY, seed=SEED, progress=progress), path)
+        save_cutouts(simulate(n, survey, seed=SEED, progress=progress), path)
     return path
 
 
-def _frames(galaxies, reading, progress):
+def _frames(galaxies, reading, bands):
     """Linear frames of all galaxies, as a table that reads like the simulated one."""
-    recipe = PreprocessingRecipe(bands=get_survey(SURVEY).bands)
+    recipe = PreprocessingRecipe(bands=bands)
     data, flags = [], []
     for chunk in open_cutouts(galaxies, chunk_size=64, **reading):
         made = preprocess(chunk, recipe)
