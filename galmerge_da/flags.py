@@ -27,6 +27,9 @@ class Flag(IntFlag):
     RADIUS_UNKNOWN = 1024
     BANDS_MISSING = 2048
     NO_MORPHOLOGY = 4096
+    PIXEL_SCALE_UNKNOWN = 8192
+    PSF_UNMATCHED = 16384
+    UNIT_DOUBTFUL = 32768
 
 
 _MEANING = {
@@ -43,6 +46,9 @@ _MEANING = {
     Flag.RADIUS_UNKNOWN: "no radius could be measured; the whole image was used",
     Flag.BANDS_MISSING: "at least one band is entirely missing; it was replaced by the mean of the others",
     Flag.NO_MORPHOLOGY: "morphology was asked for, and some of it could not be measured",
+    Flag.PIXEL_SCALE_UNKNOWN: "nothing states the pixel scale; it was taken to be that of the network's frames",
+    Flag.PSF_UNMATCHED: "the point-spread function is unknown or broader than the network's; it was not matched",
+    Flag.UNIT_DOUBTFUL: "the unit of flux is needed and unknown, or the values cannot be of the stated survey in it",
 }
 
 #: A row with any of these has no image to classify.

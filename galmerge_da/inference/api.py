@@ -15,7 +15,7 @@ from galmerge_da.inference.classifier import MergerClassifier, check_threshold, 
 from galmerge_da.inference.predict import limit_threads
 from galmerge_da.io import open_cutouts
 from galmerge_da.morphology import MEASURES, measure_morphology
-from galmerge_da.preprocessing import frame_radii, match_bands, preprocess
+from galmerge_da.preprocessing import frame_radii, match_bands, preprocess, warn_of_mismatch
 
 __all__ = ["classify"]
 
@@ -34,6 +34,7 @@ def classify(
     survey=None,
     pixel_scale=None,
     psf_fwhm=None,
+    zero_point=None,
     mask=None,
     radius=None,
     threshold=None,
@@ -61,7 +62,10 @@ def classify(
         Where the images come from; gives bands and scales that are not given.
     pixel_scale, psf_fwhm : `~astropy.units.Quantity` or str, optional
         Angle, or the column that has it. The scale serves radii that are
-        angles; the PSF is only kept with the cutouts, nothing matches it yet.
+        angles and models whose frames have one; the PSF models that match it.
+    zero_point : float, array_like or `~astropy.units.Quantity`, optional
+        AB magnitude of one unit of flux, one for all or one a band, for models
+        that need it; the images' unit or the survey says it otherwise.
     mask : str or array of bool, optional
         True where a pixel must not be used.
     radius : str, `~astropy.units.Quantity` or array, optional
@@ -111,7 +115,8 @@ def classify(
     Warns
     -----
     InputWarning
-        If a column had to be renamed, or bands were matched by their order.
+        If a column had to be renamed, bands were matched by their order, or
+        cutouts do not fit the model (`~galmerge_da.preprocessing.warn_of_mismatch`).
     """
     if model is None:
         model = default_model_path()
@@ -119,7 +124,7 @@ def classify(
     threshold = classifier.threshold if threshold is None else check_threshold(threshold)
     source = open_cutouts(
         cutouts, image=image, bands=bands, axes=axes, survey=survey, pixel_scale=pixel_scale, psf_fwhm=psf_fwhm,
-        mask=mask, radius=radius, chunk_size=_CHUNK,
+        zero_point=zero_point, mask=mask, radius=radius, chunk_size=_CHUNK,
     )  # fmt: skip
     if client is not None and not callable(getattr(client, "map", None)):
         raise ConfigError(f"client must have a method map, as an Executor or a client of dask; got {client!r:.60}")
@@ -136,6 +141,7 @@ def classify(
             for name in shape:
                 shape[name][rows] = chunk_shape[name]
             bar.update(len(rows))
+    warn_of_mismatch(flags, source, classifier.preprocessing)
     table = source.table
     if isinstance(cutouts, QTable) and not isinstance(table, QTable):
         table = QTable(table)

@@ -1,6 +1,7 @@
 """The catalogue that `classify` gives: columns, their descriptions and UCDs, and the header."""
 
 import warnings
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 
@@ -186,11 +187,14 @@ def _make_room(catalogue, name, stacklevel):
 
 
 def _flat(mapping):
-    """A dict as ``name=value`` words; lists joined by commas."""
-    if not mapping:
-        return "none"
-    values = {k: ",".join(map(str, v)) if isinstance(v, list | tuple) else v for k, v in mapping.items()}
-    return " ".join(f"{key}={value}" for key, value in values.items())
+    """A dict as ``name=value`` words; lists joined by commas, ``table.name=value`` in a table."""
+    words = []
+    for key, value in (mapping or {}).items():
+        if isinstance(value, Mapping):
+            words += [f"{key}.{word}" for word in _flat(value).split(" ")]
+        else:
+            words.append(f"{key}={','.join(map(str, value)) if isinstance(value, list | tuple) else value}")
+    return " ".join(words) or "none"
 
 
 def _ascii(text):

@@ -31,6 +31,11 @@ class Cutouts:
         Angle per pixel: scalar, or (N,) with NaN where unknown.
     psf_fwhm : `~astropy.units.Quantity` or None
         Angle: scalar, (C,) or (N, C).
+    zero_point : `~astropy.units.Quantity`, shape (C,), or None
+        AB magnitude of one unit of flux; None for pictures, and where unknown.
+    depth : `~astropy.units.Quantity`, shape (C,), or None
+        AB magnitude of a point source at five times the noise of the survey
+        that they are stated to be of.
     radius : `~numpy.ndarray` of float64, shape (N,), or None
         Petrosian radius in pixels; NaN where unknown.
     radii_per_pixel : float or None
@@ -57,6 +62,8 @@ class Cutouts:
     unit: u.UnitBase | None = None
     pixel_scale: u.Quantity | None = None
     psf_fwhm: u.Quantity | None = None
+    zero_point: u.Quantity | None = None
+    depth: u.Quantity | None = None
     radius: np.ndarray | None = None
     radii_per_pixel: float | None = None
     stretched: bool = False

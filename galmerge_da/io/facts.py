@@ -29,6 +29,10 @@ __all__ = [
 ]
 
 
+#: Flux of magnitude 0 on the AB scale.
+_AB_ZERO = (0 * u.ABmag).to(u.Jy)
+
+
 @dataclass(frozen=True, eq=False)
 class Facts:
     """Facts about all rows; the attributes are those of `Cutouts`."""
@@ -39,6 +43,8 @@ class Facts:
     psf_fwhm: u.Quantity | None
     radii_per_pixel: float | None
     stretched: bool
+    zero_point: u.Quantity | None
+    depth: u.Quantity | None
 
 
 def column_of(table, name, what):
@@ -178,7 +184,39 @@ def _psf_fwhm(value, table, n_rows, n_bands):
     return values
 
 
-def gather_facts(pixels, table, meta, *, bands, columns=None, survey, pixel_scale, psf_fwhm):
+def _zero_point(value, n_bands):
+    """The caller's zero points, one a band."""
+    try:
+        values = value.to_value(u.ABmag) if hasattr(value, "unit") else np.asarray(value)
+        values = np.broadcast_to(values, (n_bands,))
+    except (TypeError, ValueError, u.UnitsError):
+        values = None
+    if values is None or values.dtype.kind not in "iuf" or not np.all(np.isfinite(values)):
+        raise InputError(
+            f"zero_point must be the AB magnitude of one unit of flux, one number or one a band ({n_bands}); "
+            f"got {value!r:.60}"
+        )
+    return values * u.ABmag
+
+
+def _known_zero_point(pixels, header, spec, names):
+    """What the unit of the images says, else the header, else the survey; None where none does."""
+    if pixels.unit is not None and not isinstance(pixels.unit, u.UnrecognizedUnit):
+        try:
+            flux = u.Unit(pixels.unit).to(u.Jy, equivalencies=u.zero_point_flux(_AB_ZERO))
+        except u.UnitsError:
+            return None
+        return np.full(pixels.n_bands, (flux * u.Jy).to_value(u.ABmag)) * u.ABmag
+    try:
+        values = np.array([float(word) for word in str(header).split(",")])
+    except ValueError:
+        values = np.array([np.nan])
+    if len(values) in (1, pixels.n_bands) and np.all(np.isfinite(values)):
+        return np.broadcast_to(values, pixels.n_bands) * u.ABmag
+    return spec and _of_bands(spec, spec.zero_point, names)
+
+
+def gather_facts(pixels, table, meta, *, bands, columns=None, survey, pixel_scale, psf_fwhm, zero_point=None):
     """Settle what is known about the images.
 
     Parameters
@@ -195,6 +233,8 @@ def gather_facts(pixels, table, meta, *, bands, columns=None, survey, pixel_scal
     survey : SurveySpec or None
     pixel_scale, psf_fwhm : `~astropy.units.Quantity`, str or None
         As the caller gave them.
+    zero_point : `~astropy.units.Quantity`, array_like, float or None
+        As the caller gave it.
 
     Returns
     -------
@@ -228,11 +268,15 @@ def gather_facts(pixels, table, meta, *, bands, columns=None, survey, pixel_scal
         survey_scale = spec.pixel_scale if spec and radii_per_pixel is None else None
         scale = survey_scale if scale is None else scale * u.arcsec
     if psf_fwhm is None:
-        fwhm = spec and _fwhm_of(spec, names)
+        fwhm = spec and _of_bands(spec, spec.psf_fwhm, names)
     else:
         fwhm = _psf_fwhm(psf_fwhm, table, n_rows, n_bands)
     stretched = pixels.stretched or _is_stretched(pixels, survey, said["STRETCH"])
-    return Facts(names, spec and spec.name, scale, fwhm, radii_per_pixel, stretched)
+    zero = None if zero_point is None else _zero_point(zero_point, n_bands)
+    if zero is None and not stretched:
+        zero = _known_zero_point(pixels, stated(meta, "ZEROPNT"), spec, names)
+    depth = None if spec is None or spec.depth is None else _of_bands(spec, spec.depth, names)
+    return Facts(names, spec and spec.name, scale, fwhm, radii_per_pixel, stretched, zero, depth)
 
 
 def _bands(columns, header, survey, spec):
@@ -246,11 +290,11 @@ def _bands(columns, header, survey, spec):
     return orders[0] if orders else survey.bands
 
 
-def _fwhm_of(spec, names):
-    """The survey's PSF in the order of the bands; None if it does not know one of them."""
+def _of_bands(spec, values, names):
+    """Values of a survey's bands in the order of the names; None if it does not know one of them."""
     if names is None or not set(names) <= set(spec.bands):
         return None
-    return spec.psf_fwhm[[spec.bands.index(name) for name in names]]
+    return values[[spec.bands.index(name) for name in names]]
 
 
 def _positive(value):

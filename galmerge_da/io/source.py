@@ -20,7 +20,10 @@ __all__ = ["FLAGS_DESCRIPTION", "CutoutSource", "open_cutouts"]
 FLAGS_DESCRIPTION = "quality flags, see galmerge_da.decode_flags"
 
 #: Flags of an earlier run, or of a cutout as a whole, that whoever uses the pixels finds out anew.
-_FOUND_ANEW = Flag.NOT_CLASSIFIED | Flag.UNREADABLE | Flag.BAD_SHAPE | Flag.BLANK | Flag.OFF_EDGE
+_FOUND_ANEW = (
+    Flag.NOT_CLASSIFIED | Flag.UNREADABLE | Flag.BAD_SHAPE | Flag.BLANK | Flag.OFF_EDGE
+    | Flag.PIXEL_SCALE_UNKNOWN | Flag.PSF_UNMATCHED | Flag.UNIT_DOUBTFUL
+)  # fmt: skip
 
 #: Upper limit of the pixels in one chunk (512 MiB of float32).
 MOST_PIXELS = 2**27
@@ -81,6 +84,11 @@ class CutoutSource:
         """Name of the survey, or None."""
         return self._facts.survey
 
+    @property
+    def zero_point(self):
+        """AB magnitude of one unit of flux in each band, or None."""
+        return self._facts.zero_point
+
     def __iter__(self):
         """Yield `Cutouts` of consecutive rows."""
         problems = []
@@ -121,6 +129,8 @@ class CutoutSource:
             unit=self._pixels.unit,
             pixel_scale=scale,
             psf_fwhm=fwhm[rows] if fwhm is not None and fwhm.ndim == 2 else fwhm,
+            zero_point=self.zero_point,
+            depth=self._facts.depth,
             radius=self._radius_pixels(rows, scale),
             radii_per_pixel=self._facts.radii_per_pixel,
             stretched=self.stretched,
@@ -164,6 +174,7 @@ def open_cutouts(
     survey=None,
     pixel_scale=None,
     psf_fwhm=None,
+    zero_point=None,
     mask=None,
     radius=None,
     chunk_size=1024,
@@ -205,6 +216,9 @@ def open_cutouts(
         Without it, it is taken from the data set, the WCS of the images or the survey.
     psf_fwhm : `~astropy.units.Quantity` or str, optional
         Angle: one for all, one a band, one a row (or the column that has it), or ``(N, C)``.
+    zero_point : float, array_like or `~astropy.units.Quantity`, optional
+        AB magnitude of one unit of flux, one for all or one a band. Without it,
+        it is taken from the unit of the images, the data set or the survey.
     mask : str, list of str or array_like of bool, optional
         True where a pixel must not be used: a column or one a band, or an
         array ``(N, H, W)`` or like the images.
@@ -242,7 +256,7 @@ def open_cutouts(
         pixels = _make_pixels(held, axes, mask, names and len(names))
     facts = gather_facts(
         pixels, held.table, held.meta, bands=bands, columns=held.bands, survey=survey, pixel_scale=pixel_scale,
-        psf_fwhm=psf_fwhm,
+        psf_fwhm=psf_fwhm, zero_point=zero_point,
     )  # fmt: skip
     if isinstance(source, Cutouts):
         facts = _inherit(source, facts)
@@ -259,7 +273,7 @@ def open_cutouts(
 def _inherit(cutouts, facts):
     """What the call does not say, from the `Cutouts` that were passed."""
     kept = {name: getattr(facts, name) for name in facts.__dataclass_fields__}
-    for name in ("bands", "pixel_scale", "psf_fwhm", "radii_per_pixel"):
+    for name in ("bands", "pixel_scale", "psf_fwhm", "radii_per_pixel", "zero_point", "depth"):
         if kept[name] is None:
             kept[name] = getattr(cutouts, name)
     return Facts(**kept)

@@ -1,37 +1,22 @@
 """`preprocess`: cutouts in, frames of one size out, a flag for whatever was wrong."""
 
 from collections import Counter
+from copy import deepcopy
 from dataclasses import dataclass
 
+import astropy.units as u
 import numpy as np
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.flags import FATAL, Flag
-from galmerge_da.photometry import edge_background
 from galmerge_da.preprocessing.bands import match_bands
-from galmerge_da.preprocessing.pixels import (
-    background_level,
-    fill_bad_pixels,
-    linearise,
-    missing_border,
-    usable_box,
-)
 from galmerge_da.preprocessing.radii import given_radii, measure_radii
-from galmerge_da.resampling import covered, resample
+from galmerge_da.preprocessing.stack import Stack
 
 __all__ = ["Frames", "frame_radii", "preprocess"]
 
 #: An image with fewer pixels across cannot be used.
 _SMALLEST = 8
-
-#: A frame that covers fewer pixels of the image across shows no detail.
-_DETAIL = 24
-
-#: A frame may lack this fraction of its area before it is flagged.
-_MISSING = 0.03
-
-#: Larger values are marks of bad pixels, not fluxes.
-_HUGE = 1e30
 
 #: Values that are worked on at once.
 _CHUNK = 2**22
@@ -79,7 +64,8 @@ def preprocess(cutouts, recipe):
     ------
     InputError
         If the bands cannot be matched to those of the recipe, or their names
-        do not fit the images.
+        do not fit the images; if an optional step of the recipe needs what is
+        not known of any row, or the PSF of all is broader than the recipe's.
 
     Warns
     -----
@@ -92,6 +78,9 @@ def preprocess(cutouts, recipe):
         order = list(range(len(recipe.bands or range(n_bands))))
     else:
         order = match_bands(n_bands if cutouts.bands is None else cutouts.bands, recipe.bands)
+        for step in recipe.steps:
+            if hasattr(step, "check"):
+                step.check(cutouts, order)
     frames = Frames(
         np.zeros((n, len(order), recipe.size, recipe.size), np.float32),
         np.array(cutouts.flags, dtype=np.int32),
@@ -173,113 +162,41 @@ def _take(layout, rows):
     return layout[rows[0]][None] if len(rows) == 1 else np.stack([layout[row] for row in rows])
 
 
-def _process(cutouts, rows, order, recipe, frames):
+def _process(cutouts, rows, order, recipe, frames, watch=None):
     """Make the frames of a stack of images of one shape."""
+    stack = _make_stack(cutouts, rows, order, frames)
+    for step in recipe.steps:
+        before = watch and deepcopy(stack)
+        step.apply(stack)
+        if watch:
+            watch(step, before, stack)
+    frames.data[rows] = stack.frames
+    frames.flags[rows] = stack.flags
+    frames.radius[rows] = stack.radius
+
+
+def _make_stack(cutouts, rows, order, frames):
+    """Images of some rows, with what is known about them."""
     raw = _take(cutouts.data, rows)
-    images = linearise(raw) if cutouts.stretched else np.asarray(raw, np.float32)
-    if order != list(range(raw.shape[1])):
-        raw, images = raw[:, order], images[:, order]
-    flags = frames.flags[rows]
-    bad = _bad_pixels(cutouts, rows, order, raw, flags)
-    images, level, margins = _repair(images, raw, bad, flags)
-    usable = np.flatnonzero((flags & FATAL) == 0)
-    radius = frames.radius[rows]
-    if recipe.scale == "radius":
-        unknown = usable[np.isnan(radius[usable])]
-        radius[unknown] = measure_radii(images[unknown], level[unknown])
-        flags[unknown] |= np.where(np.isnan(radius[unknown]), Flag.RADIUS_UNKNOWN, Flag.RADIUS_MEASURED)
-    width, center = _windows(images.shape[2:], radius, recipe)
-    missing = 1 - covered(images.shape[2:], width)
-    for i, margin in margins.items():
-        missing[i] += _share(margin, center, width[i])
-    flags[missing > _MISSING] |= Flag.OFF_EDGE
-    flags[np.minimum(width, max(images.shape[2:])) < _DETAIL] |= Flag.TOO_SMALL
-    if recipe.background == "none":
-        level = np.zeros_like(level)
-    same = usable.size == len(rows) and np.all(width == width[0])
-    for some in [slice(None)] if same else usable[:, None]:
-        each = width[some][0]
-        sky = level[some][..., None, None]
-        frames.data[rows[some]] = resample(images[some], recipe.size, width=each, center=center, background=sky)
-    frames.flags[rows] = flags
-    frames.radius[rows] = radius
-
-
-def _bad_pixels(cutouts, rows, order, raw, flags):
-    """Position in the stack -> pixels that cannot be used; rows without any are left out."""
-    low, high = raw.min(axis=(2, 3)), raw.max(axis=(2, 3))
-    finite = ((low > -_HUGE) & (high < _HUGE)).all(axis=1)  # False where there is a NaN
-    constant = low == high
-    flags[finite & constant.all(axis=1)] |= Flag.BLANK
-    bad = {}
-    for i in np.flatnonzero(finite & constant.any(axis=1) & ~constant.all(axis=1)):  # no survey has such a band
-        bad[i] = np.broadcast_to(constant[i][:, None, None], raw.shape[1:]).copy()
-    for i, row in enumerate(rows):
-        if not finite[i]:
-            bad[i] = ~(np.abs(raw[i]) < _HUGE)
-            inside = (slice(None), *usable_box(~bad[i].all(axis=0)))  # a blank margin has OFF_EDGE instead
-            flags[i] |= Flag.NONFINITE if bad[i][inside].any() else 0
-        masked = np.zeros((), bool)
-        if cutouts.mask is not None:
-            masked = masked | np.asarray(cutouts.mask[row], bool)[order]
-        if cutouts.weight is not None:
-            masked = masked | ~(np.asarray(cutouts.weight[row])[order] > 0)
-        if masked.any():
-            bad[i] = bad[i] | masked if i in bad else masked
-            flags[i] |= Flag.MASKED
-    return bad
-
-
-def _repair(images, raw, bad, flags):
-    """Fill bad pixels; give the images, their background, and the blank margins of some."""
-    edges = (raw[:, :, 0], raw[:, :, -1], raw[..., 0], raw[..., -1])
-    dark = np.logical_or.reduce([(line == 0).all(axis=(1, 2)) for line in edges])
-    damaged = sorted({*bad, *np.flatnonzero(dark)})
-    if damaged:
-        images = images.copy()
-    level = np.nan_to_num(edge_background(images)[0])
-    margins = {}
-    for i in damaged:
-        wrong = bad.get(i, np.zeros(images.shape[1:], bool))
-        margin = missing_border(raw[i], wrong)
-        if margin is not None:
-            margins[i] = margin
-            wrong = wrong | margin
-        if wrong.any():
-            flags[i] |= _fill(images[i], wrong, level[i])
-    return images, level, margins
-
-
-def _fill(image, wrong, level):
-    """Fill the bad pixels of an image and give it its background, in place; what else to flag."""
-    lost = wrong.all(axis=(1, 2))
-    values = [band[~bad] for band, bad in zip(image[~lost], wrong[~lost], strict=True)]
-    if all(value.min() == value.max() for value in values):
-        return Flag.BLANK
-    level[:] = background_level(image, wrong)
-    fill_bad_pixels(image, wrong, level)
-    if not lost.any():
-        return Flag(0)
-    image[lost] = image[~lost].mean(axis=0)
-    level[lost] = level[~lost].mean()
-    return Flag.BANDS_MISSING
-
-
-def _windows(shape, radius, recipe):
-    """Side of each frame in pixels of the image, and the position of the middle of all of them."""
-    whole = float(max(shape))
-    if recipe.scale == "pixels":  # on the grid of the image
-        center = tuple((n - recipe.size) // 2 + (recipe.size - 1) / 2 for n in shape)
-        return np.full(len(radius), float(recipe.size)), center
-    width = np.full(len(radius), whole)
-    if recipe.scale == "radius":
-        width = np.where(np.isnan(radius), whole, recipe.frame_radii * radius)
-    return width, tuple((n - 1) / 2 for n in shape)
-
-
-def _share(margin, center, width):
-    """Fraction of a window that a blank margin takes."""
-    window = tuple(
-        slice(max(0, round(middle + 0.5 - width / 2)), max(0, round(middle + 0.5 + width / 2))) for middle in center
+    n, n_bands = len(cutouts), raw.shape[1]
+    scale = _known(cutouts.pixel_scale, u.arcsec, (n,))[rows]
+    return Stack(
+        raw=raw,
+        images=np.asarray(raw, np.float32),
+        flags=frames.flags[rows],
+        radius=frames.radius[rows],
+        order=order,
+        masks=None if cutouts.mask is None else [cutouts.mask[row] for row in rows],
+        weights=None if cutouts.weight is None else [cutouts.weight[row] for row in rows],
+        stretched=cutouts.stretched,
+        pixel_scale=np.where(scale > 0, scale, np.nan),
+        psf_fwhm=_known(cutouts.psf_fwhm, u.arcsec, (n, n_bands))[rows],
+        zero_point=_known(cutouts.zero_point, u.ABmag, (n_bands,)),
+        depth=_known(cutouts.depth, u.ABmag, (n_bands,)),
+        bands=cutouts.bands,
     )
-    return np.count_nonzero(margin[window]) / width**2
+
+
+def _known(quantity, unit, shape):
+    """Values of a Quantity in a unit and of a shape; NaN where there is none."""
+    return np.broadcast_to(np.nan if quantity is None else quantity.to_value(unit), shape)

@@ -3,9 +3,13 @@
 import numpy as np
 from scipy import ndimage
 
+from galmerge_da.flags import Flag
 from galmerge_da.photometry import edge_background
 
-__all__ = ["background_level", "fill_bad_pixels", "linearise", "missing_border", "usable_box"]
+__all__ = ["fill_bad_pixels", "find_bad_pixels", "linearise", "repair"]
+
+#: Larger values are marks of bad pixels, not fluxes.
+_HUGE = 1e30
 
 #: Softening of the asinh stretch of SDSS and Legacy Survey colour pictures.
 _SOFTENING = 2.5
@@ -49,6 +53,82 @@ def linearise(images):
     np.maximum(total, 1e-6, out=total)  # sinh(x) / x is 1 there
     images *= np.sinh(total) / (255 * total)
     return images
+
+
+def find_bad_pixels(stack):
+    """Pixels of a `Stack` that cannot be used, and flags that say why.
+
+    Parameters
+    ----------
+    stack : Stack
+
+    Returns
+    -------
+    dict of int to `~numpy.ndarray` of bool, shape (C, H, W)
+        By position in the stack; rows without any are left out.
+    """
+    raw, flags = stack.raw, stack.flags
+    low, high = raw.min(axis=(2, 3)), raw.max(axis=(2, 3))
+    finite = ((low > -_HUGE) & (high < _HUGE)).all(axis=1)  # False where there is a NaN
+    constant = low == high
+    flags[finite & constant.all(axis=1)] |= Flag.BLANK
+    bad = {}
+    for i in np.flatnonzero(finite & constant.any(axis=1) & ~constant.all(axis=1)):  # no survey has such a band
+        bad[i] = np.broadcast_to(constant[i][:, None, None], raw.shape[1:]).copy()
+    for i in range(len(stack)):
+        if not finite[i]:
+            bad[i] = ~(np.abs(raw[i]) < _HUGE)
+            inside = (slice(None), *usable_box(~bad[i].all(axis=0)))  # a blank margin has OFF_EDGE instead
+            flags[i] |= Flag.NONFINITE if bad[i][inside].any() else 0
+        masked = np.zeros((), bool)
+        if stack.masks is not None:
+            masked = masked | np.asarray(stack.masks[i], bool)[stack.order]
+        if stack.weights is not None:
+            masked = masked | ~(np.asarray(stack.weights[i])[stack.order] > 0)
+        if masked.any():
+            bad[i] = bad[i] | masked if i in bad else masked
+            flags[i] |= Flag.MASKED
+    return bad
+
+
+def repair(stack, bad):
+    """Fill the bad pixels of a `Stack`; find the level and noise of its sky, and its blank margins.
+
+    Parameters
+    ----------
+    stack : Stack
+    bad : dict
+        As `find_bad_pixels` gives it.
+    """
+    raw = stack.raw
+    edges = (raw[:, :, 0], raw[:, :, -1], raw[..., 0], raw[..., -1])
+    dark = np.logical_or.reduce([(line == 0).all(axis=(1, 2)) for line in edges])
+    damaged = sorted({*bad, *np.flatnonzero(dark)})
+    stack.level, stack.noise = (np.nan_to_num(values) for values in edge_background(stack.images))
+    for i in damaged:
+        wrong = bad.get(i, np.zeros(raw.shape[1:], bool))
+        margin = missing_border(raw[i], wrong)
+        if margin is not None:
+            stack.margins[i] = margin
+            wrong = wrong | margin
+        if wrong.any():
+            stack.flags[i] |= _fill(stack.own_images()[i], wrong, stack.level[i])
+            stack.hidden[i] = wrong
+
+
+def _fill(image, wrong, level):
+    """Fill the bad pixels of an image and give it its background, in place; what else to flag."""
+    lost = wrong.all(axis=(1, 2))
+    values = [band[~bad] for band, bad in zip(image[~lost], wrong[~lost], strict=True)]
+    if all(value.min() == value.max() for value in values):
+        return Flag.BLANK
+    level[:] = background_level(image, wrong)
+    fill_bad_pixels(image, wrong, level)
+    if not lost.any():
+        return Flag(0)
+    image[lost] = image[~lost].mean(axis=0)
+    level[lost] = level[~lost].mean()
+    return Flag.BANDS_MISSING
 
 
 def missing_border(image, bad):

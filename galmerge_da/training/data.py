@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import astropy.units as u
 import numpy as np
 import torch
 from astropy.table import Table, vstack
@@ -10,7 +11,7 @@ from astropy.table import Table, vstack
 from galmerge_da.exceptions import InputError, TrainingError
 from galmerge_da.flags import Flag
 from galmerge_da.io import open_cutouts
-from galmerge_da.preprocessing import PreprocessingRecipe, preprocess
+from galmerge_da.preprocessing import PreprocessingRecipe, preprocess, warn_of_mismatch
 from galmerge_da.training.splits import SPLITS, assign_splits
 
 __all__ = ["Domain", "load_domain", "splits_table"]
@@ -64,7 +65,8 @@ def load_domain(data, name, recipe, preprocessing, *, reading=None, order=None):
         Labels are read for the source only; a label column of the target is never looked at.
     recipe : `~galmerge_da.training.Recipe`
     preprocessing : `~galmerge_da.preprocessing.PreprocessingRecipe`
-        How frames are made; without bands it takes those of the data.
+        How frames are made; without bands it takes those of the data, and
+        where pixels are taken as they are, notes their scale.
     reading : mapping, optional
         Keywords of `galmerge_da.io.open_cutouts`.
     order : tuple of str, optional
@@ -93,22 +95,33 @@ def load_domain(data, name, recipe, preprocessing, *, reading=None, order=None):
     if preprocessing.bands is None and cutouts.bands is not None:
         known = order is not None and set(order) == set(cutouts.bands)
         preprocessing = replace(preprocessing, bands=tuple(order if known else cutouts.bands))
-    images, unusable = None, np.zeros(len(table), bool)
+    images, flags = None, np.zeros(len(table), np.int32)
     for chunk in cutouts:
+        if images is None and preprocessing.scale == "pixels" and preprocessing.pixel_scale is None:
+            preprocessing = replace(preprocessing, pixel_scale=_common_scale(chunk.pixel_scale))
         frames = preprocess(chunk, preprocessing)
         if images is None:
             images = np.empty((len(table), *frames.data.shape[1:]), np.float32)
         images[chunk.row] = frames.data
-        unusable[chunk.row] = (frames.flags & Flag.NOT_CLASSIFIED) != 0
+        flags[chunk.row] = frames.flags
+    warn_of_mismatch(flags, cutouts, preprocessing, stacklevel=3)
     ids = np.asarray(table[recipe.data.id]) if recipe.data.id in table.colnames else np.arange(len(table))
     groups = np.asarray(table[recipe.data.group]) if recipe.data.group in table.colnames else ids
     split = assign_splits(groups, recipe.training.fractions, seed=recipe.training.seed)
-    split[unusable] = "unusable"
+    split[(flags & Flag.NOT_CLASSIFIED) != 0] = "unusable"
     where = cutouts.survey or (Path(data).name if isinstance(data, str | Path) else "unnamed")
     description = f"{where} ({len(table)} galaxies{_simulated(table.meta)})"
     domain = Domain(name, description, preprocessing, torch.from_numpy(images), labels, ids, groups, split)
     _check_splits(domain, recipe.data.classes)
     return domain
+
+
+def _common_scale(scale):
+    """Arcsec per pixel of the images, to a thousandth; None where it is unknown or theirs differ."""
+    values = np.array([]) if scale is None else np.atleast_1d(scale.to_value(u.arcsec))
+    if not values.size or not np.all(np.abs(values / values[0] - 1) < 1e-3):
+        return None
+    return float(values[0])
 
 
 def _simulated(meta):

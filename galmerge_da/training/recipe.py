@@ -23,7 +23,7 @@ PRECISIONS = ("auto", "full", "bfloat16")
 WEIGHTINGS = ("fixed", "learned")
 POST_TRAIN = ("adabn",)
 #: Keywords of `galmerge_da.io.open_cutouts` that a recipe may set for a domain.
-_READING = ("image", "bands", "axes", "survey", "pixel_scale", "psf_fwhm", "mask", "radius")
+_READING = ("image", "bands", "axes", "survey", "pixel_scale", "psf_fwhm", "zero_point", "mask", "radius")
 
 
 @dataclass(frozen=True)
