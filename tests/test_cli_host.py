@@ -15,7 +15,9 @@ from galmerge_da.cli import main
 from galmerge_da.cli._host import Command, check_output
 from galmerge_da.exceptions import InputError, InputWarning
 
-COMMANDS = ("simulate", "train", "classify", "cutouts", "demo", "experiment", "plugins", "download", "convert")
+COMMANDS = (
+    "simulate", "train", "classify", "cutouts", "preprocess", "demo", "experiment", "plugins", "download", "convert",
+)  # fmt: skip
 
 
 def run(*arguments):

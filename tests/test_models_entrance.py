@@ -151,7 +151,13 @@ def test_a_wrong_shape_is_named(shape):
 @pytest.mark.parametrize(
     "options, words",
     [
-        ({"stretch": "log"}, "stretch must be one of"),
+        ({"stretch": "logarithmic"}, "stretch must be one of"),
+        ({"stretch": "luptn"}, r"did you mean 'lupton'\?"),
+        ({"normalisation": "batch"}, "normalisation must be one of frozen, image"),
+        ({"percentiles": (99, 1)}, "two ascending numbers from 0 to 100"),
+        ({"percentiles": (1, 101)}, "two ascending numbers"),
+        ({"percentiles": 99}, "two ascending numbers"),
+        ({"stretch": "percentile", "faint": True}, "faint needs a stretch with a softening"),
         ({"flux_scale": 3}, "flux_scale must be one of"),
         ({"softening": 0}, "softening must be a positive number"),
         ({"softening": float("nan")}, "softening must be a positive number"),

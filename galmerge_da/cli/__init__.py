@@ -15,6 +15,7 @@ from galmerge_da.cli.demo import demo
 from galmerge_da.cli.download import download
 from galmerge_da.cli.experiment import experiment
 from galmerge_da.cli.plugins import plugins
+from galmerge_da.cli.preprocess import preprocess
 from galmerge_da.cli.simulate import simulate
 from galmerge_da.cli.train import train
 
@@ -30,5 +31,5 @@ def main():
 
 
 main.params.append(verbose_option())
-for command in (simulate, train, classify, cutouts, demo, experiment, plugins, download, convert):
+for command in (simulate, train, classify, cutouts, preprocess, demo, experiment, plugins, download, convert):
     main.add_command(command)

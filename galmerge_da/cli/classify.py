@@ -30,6 +30,8 @@ def _by_band(ctx, param, values):
 @click.option("--axes", type=click.Choice(["CHW", "HWC"]), default="CHW", help="Order of the image axes.")
 @click.option("--survey", help="Survey the cutouts come from; see galmerge plugins.")
 @click.option("--pixel-scale", type=click.FloatRange(min=0, min_open=True), help="Arcseconds per pixel.")
+@click.option("--psf-fwhm", type=click.FloatRange(min=0, min_open=True), help="Width of the PSF in arcseconds.")
+@click.option("--zero-point", type=float, help="AB magnitude of one unit of flux.")
 @click.option("--mask", help="Column of masks, True where a pixel must not be used.")
 @click.option("--radius", help="Column of Petrosian radii, in pixels or an angle.")
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Probability from which a row counts as a merger.")
@@ -41,7 +43,7 @@ def _by_band(ctx, param, values):
 @click.option("--size", type=click.IntRange(min=1), default=151, help="Side of what is cut out of a mosaic, in pixels.")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar.")
-def classify(cutouts, output, catalog, mosaic, size, bands, image, pixel_scale, overwrite, **options):
+def classify(cutouts, output, catalog, mosaic, size, bands, image, pixel_scale, psf_fwhm, overwrite, **options):
     """Give every galaxy of CUTOUTS the probability that it is merging.
 
     CUTOUTS is a data set of images (FITS, HDF5, Parquet or X.npy), a CSV or ECSV table with
@@ -63,6 +65,8 @@ def classify(cutouts, output, catalog, mosaic, size, bands, image, pixel_scale, 
     check_format(output)
     if pixel_scale is not None:
         options["pixel_scale"] = pixel_scale * u.arcsec
+    if psf_fwhm is not None:
+        options["psf_fwhm"] = psf_fwhm * u.arcsec
     if catalog is not None:
         cutouts = extract_cutouts(read_catalog(catalog), mosaic, size, bands=bands)
     else:

@@ -2,8 +2,9 @@
 
 from galmerge_da.evaluation.asymmetry import rotational_asymmetry_table
 from galmerge_da.evaluation.embeddings import domain_gap, embed, project
+from galmerge_da.evaluation.explain import Explanation, explain_galaxy
 from galmerge_da.evaluation.forest import ShapeClassifier, train_forest
-from galmerge_da.evaluation.frames import make_frames
+from galmerge_da.evaluation.frames import frames_table, make_frames
 from galmerge_da.evaluation.gradcam import gradcam
 from galmerge_da.evaluation.ledger import append_look, read_ledger
 from galmerge_da.evaluation.morphology import morphology_table
@@ -11,10 +12,13 @@ from galmerge_da.evaluation.scores import score_catalog
 from galmerge_da.evaluation.selection import selection_report
 
 __all__ = [
+    "Explanation",
     "ShapeClassifier",
     "append_look",
     "domain_gap",
     "embed",
+    "explain_galaxy",
+    "frames_table",
     "gradcam",
     "make_frames",
     "morphology_table",

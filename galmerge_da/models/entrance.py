@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from galmerge_da.exceptions import ConfigError, InputError
 from galmerge_da.models.symmetry import rotation_residual
+from galmerge_da.options import suggest
 
 __all__ = ["Entrance", "EntranceConfig"]
 
@@ -26,6 +27,15 @@ _UNSHARP = 2.0
 #: How much smaller than the bands' the softening of the faint channel is.
 _FAINTER = 10.0
 
+#: Fluxes below this many softenings are in the linear part of a stretch.
+_SMALL = 1e-4
+
+_CHOICES = {
+    "stretch": ("asinh", "log", "lupton", "percentile", "linear", "none"),
+    "flux_scale": ("peak", "none"),
+    "normalisation": ("frozen", "image"),
+}
+
 #: Images that are prepared at once while fitting.
 _CHUNK = 64
 
@@ -36,11 +46,22 @@ class EntranceConfig:
 
     Parameters
     ----------
-    stretch : {"asinh", "none"}, optional
-        ``asinh(x / softening) / asinh(1 / softening)``, or the flux as it is.
+    stretch : {"asinh", "log", "lupton", "percentile", "linear", "none"}, optional
+        - ``asinh(x / softening) / asinh(1 / softening)``;
+        - ``sign(x) log(1 + |x| / softening) / log(1 + 1 / softening)``;
+        - Lupton: the bands times the asinh stretch of their mean over that mean, so
+          that a colour is the same in bright and in faint pixels;
+        - linear between two percentiles of the pixels of all bands, which become
+          0 and 1, clipped beyond;
+        - the flux as it is, in units of the flux scale, which two names have.
     softening : float, optional
-        Flux where the stretch turns from linear to logarithmic, in units of the
-        flux scale.
+        Flux where the first three turn from linear to logarithmic, in units of
+        the flux scale.
+    percentiles : tuple of float, optional
+        The two percentiles, of each frame by itself.
+    normalisation : {"frozen", "image"}, optional
+        Of each channel: by the mean and standard deviation of the training
+        split, or by those of each frame by itself.
     flux_scale : {"peak", "none"}, optional
         What a frame is divided by: the mean of the brightest 1 % of the pixels
         of its mean over bands, or nothing.
@@ -59,7 +80,12 @@ class EntranceConfig:
     Raises
     ------
     ConfigError
-        If a name is unknown or the softening is not positive.
+        If a name is unknown (the closest one is suggested), the softening is not
+        positive, or the percentiles are not two ascending numbers from 0 to 100.
+
+    References
+    ----------
+    Lupton et al. 2004, PASP 116, 133.
     """
 
     stretch: str = "asinh"
@@ -69,17 +95,32 @@ class EntranceConfig:
     unsharp: bool = False
     faint: bool = False
     colour: bool = True
+    percentiles: tuple = (1.0, 99.5)
+    normalisation: str = "frozen"
 
     def __post_init__(self):
-        for name, known in (("stretch", ("asinh", "none")), ("flux_scale", ("peak", "none"))):
-            if getattr(self, name) not in known:
-                raise ConfigError(f"entrance: {name} must be one of {known}, got {getattr(self, name)!r}")
+        for name, known in _CHOICES.items():
+            value = getattr(self, name)
+            if value not in known:
+                hint = suggest(value, known)
+                raise ConfigError(f"entrance: {name} must be one of {', '.join(known)}, got {value!r}{hint}")
+        object.__setattr__(self, "percentiles", _two_percentiles(self.percentiles))
+        if self.stretch == "percentile" and self.faint:
+            raise ConfigError("entrance: faint needs a stretch with a softening, and stretch = 'percentile' has none")
         number = isinstance(self.softening, int | float) and not isinstance(self.softening, bool)
         if not number or not 0 < self.softening < float("inf"):
             raise ConfigError(f"entrance: softening must be a positive number, got {self.softening!r}")
         for name in ("rotation_residual", "unsharp", "faint", "colour"):
             if not isinstance(getattr(self, name), bool):
                 raise ConfigError(f"entrance: {name} must be true or false, got {getattr(self, name)!r}")
+
+
+def _two_percentiles(values):
+    numbers = tuple(values) if isinstance(values, list | tuple) else ()
+    valid = len(numbers) == 2 and all(isinstance(v, int | float) and not isinstance(v, bool) for v in numbers)
+    if not valid or not 0 <= numbers[0] < numbers[1] <= 100:
+        raise ConfigError(f"entrance: percentiles must be two ascending numbers from 0 to 100, got {values!r}")
+    return tuple(float(value) for value in numbers)
 
 
 class Entrance(nn.Module):
@@ -96,7 +137,8 @@ class Entrance(nn.Module):
     out_channels : int
         Channels that a backbone gets: the bands, then the derived channels.
     mean, std : `~torch.Tensor`, shape (out_channels,)
-        Buffers that `fit` sets; 0 and 1 before.
+        Buffers that `fit` sets; 0 and 1 before, and where each frame is
+        normalised by itself.
     """
 
     def __init__(self, config, in_channels):
@@ -127,7 +169,28 @@ class Entrance(nn.Module):
             If the shape is another.
         """
         channels = self._channels(images)
+        if self.config.normalisation == "image":
+            std, mean = torch.std_mean(channels, (2, 3), correction=0, keepdim=True)
+            return (channels - mean) / torch.where(std > 1e-6 * mean.abs(), std, torch.ones_like(std))
         return (channels - self.mean[:, None, None]) / self.std[:, None, None]
+
+    def channel_names(self, bands=None):
+        """What each channel that a backbone gets is.
+
+        Parameters
+        ----------
+        bands : sequence of str, optional
+            Names of the bands; they are counted by default.
+
+        Returns
+        -------
+        list of str
+        """
+        bands = [f"band {i}" for i in range(self.in_channels)] if bands is None else list(bands)
+        derived = ("rotation_residual", "unsharp", "faint")
+        return (bands if self.config.colour else ["mean of bands"]) + [
+            name.replace("_", " ") for name in derived if getattr(self.config, name)
+        ]
 
     @torch.no_grad()
     def fit(self, images):
@@ -160,6 +223,8 @@ class Entrance(nn.Module):
                 row = start + int(torch.nonzero(~torch.isfinite(squares).all(1))[0])
                 raise InputError(f"the entrance cannot be fitted: image {row} has pixels that are not finite")
             total += torch.stack([means.sum(0), squares.sum(0)])
+        if self.config.normalisation == "image":
+            return self
         mean, square = total / len(images)
         std = (square - mean.square()).clamp_min(0).sqrt()
         std = torch.where(std > 1e-6 * mean.abs(), std, torch.ones_like(std))
@@ -186,9 +251,20 @@ class Entrance(nn.Module):
         return torch.cat(channels, dim=1)
 
     def _stretch(self, images, softening):
-        if self.config.stretch == "none":
-            return images
-        return _asinh(images / softening) / float(np.arcsinh(1 / softening))
+        match self.config.stretch:
+            case "asinh":
+                return _asinh(images / softening) / float(np.arcsinh(1 / softening))
+            case "log":
+                return images.sign() * torch.log1p(images.abs() / softening) / float(np.log1p(1 / softening))
+            case "lupton":
+                mean = images.mean(1, keepdim=True)
+                small = mean.abs() < _SMALL * softening  # asinh(x) / x is 1 there
+                gain = _asinh(mean / softening) / torch.where(small, softening, mean)
+                return images * torch.where(small, 1 / softening, gain) / float(np.arcsinh(1 / softening))
+            case "percentile":
+                return _between_percentiles(images, self.config.percentiles)
+            case _:
+                return images
 
 
 def _peak(images):
@@ -197,6 +273,17 @@ def _peak(images):
     brightest = brightness.topk(max(1, int(_BRIGHTEST * brightness.shape[1])), dim=1).values
     scale = brightest.clamp_min(0).mean(1)
     return torch.where(scale > torch.finfo(scale.dtype).tiny, scale, torch.ones_like(scale))
+
+
+def _between_percentiles(images, percentiles):
+    """Frames (N, C, H, W) from 0 to 1 between two of their own percentiles; zeros where those are equal."""
+    pixels = images.flatten(1)
+    if pixels.dtype not in (torch.float32, torch.float64):
+        pixels = pixels.float()
+    levels = torch.tensor(percentiles, dtype=pixels.dtype, device=pixels.device) / 100
+    low, high = torch.quantile(pixels, levels, dim=1).to(images.dtype)[:, :, None, None, None]
+    span = high - low
+    return ((images - low) / torch.where(span > 0, span, torch.ones_like(span))).clamp(0, 1)
 
 
 def _asinh(values):

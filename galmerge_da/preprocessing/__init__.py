@@ -4,8 +4,9 @@ Everything here is numpy, done once per galaxy, as a sequence of small steps.
 Stretching, normalisation and derived channels belong to the model's entrance.
 """
 
-from galmerge_da.preprocessing.bands import match_bands
+from galmerge_da.preprocessing.bands import match_bands, wavelengths
 from galmerge_da.preprocessing.checks import warn_of_mismatch
+from galmerge_da.preprocessing.explain import StepView, explain_steps
 from galmerge_da.preprocessing.frames import Frames, frame_radii, preprocess
 from galmerge_da.preprocessing.framing import MakeFrame
 from galmerge_da.preprocessing.pixels import linearise
@@ -32,7 +33,9 @@ __all__ = [
     "MatchPSF",
     "PickBands",
     "PreprocessingRecipe",
+    "StepView",
     "SubtractBackground",
+    "explain_steps",
     "frame_radii",
     "given_radii",
     "linearise",
@@ -41,4 +44,5 @@ __all__ = [
     "measure_radii",
     "preprocess",
     "warn_of_mismatch",
+    "wavelengths",
 ]

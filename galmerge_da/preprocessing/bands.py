@@ -7,7 +7,7 @@ import astropy.units as u
 from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.plugins import list_plugins
 
-__all__ = ["match_bands"]
+__all__ = ["match_bands", "wavelengths"]
 
 #: Effective wavelength of common filters in micrometres.
 _WAVELENGTH = {
@@ -66,8 +66,7 @@ def match_bands(given, wanted):
         )
     order, how = list(range(n_given)), "in the order given"
     if names is not None:
-        known = _installed() | _WAVELENGTH
-        have, need = ([known.get(band) for band in bands] for bands in (names, wanted))
+        have, need = wavelengths(names), wavelengths(wanted)
         if None not in have and None not in need:
             by_wavelength = sorted(range(n_given), key=have.__getitem__)
             for rank, position in enumerate(sorted(range(n_given), key=need.__getitem__)):
@@ -78,6 +77,22 @@ def match_bands(given, wanted):
     taken = f"{n_given} bands without names" if names is None else f"bands {described}"
     warnings.warn(f"{taken} were taken {how}: {pairs}", InputWarning, stacklevel=3)
     return order
+
+
+def wavelengths(bands):
+    """Effective wavelengths of bands, as common names and installed surveys have them.
+
+    Parameters
+    ----------
+    bands : iterable of str
+
+    Returns
+    -------
+    list of float or None
+        In micrometres; None for a name that nobody knows.
+    """
+    known = _installed() | _WAVELENGTH
+    return [known.get(band) for band in bands]
 
 
 def _installed():

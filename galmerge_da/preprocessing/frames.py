@@ -72,6 +72,17 @@ def preprocess(cutouts, recipe):
     InputWarning
         If bands of other names stand for the recipe's.
     """
+    frames, order, n_bands = begin(cutouts, recipe)
+    for rows in stacks(cutouts, n_bands, frames.flags):
+        process(cutouts, rows, order, recipe, frames)
+    fatal = (frames.flags & FATAL) != 0
+    frames.flags[fatal] |= Flag.NOT_CLASSIFIED
+    frames.data[fatal] = 0
+    return frames
+
+
+def begin(cutouts, recipe):
+    """Empty frames of all rows, the position of each band of a frame in the images, and their number of bands."""
     n_bands = _count_bands(cutouts)
     n = len(cutouts)
     if n and np.all(np.asarray(cutouts.flags) & FATAL):  # nothing is known about bands that nobody could read
@@ -88,12 +99,7 @@ def preprocess(cutouts, recipe):
     )
     if cutouts.stretched:
         frames.flags[:] |= Flag.STRETCHED
-    for rows in _stacks(cutouts, n_bands, frames.flags):
-        _process(cutouts, rows, order, recipe, frames)
-    fatal = (frames.flags & FATAL) != 0
-    frames.flags[fatal] |= Flag.NOT_CLASSIFIED
-    frames.data[fatal] = 0
-    return frames
+    return frames, order, n_bands
 
 
 def frame_radii(frames, recipe):
@@ -135,7 +141,7 @@ def _count_bands(cutouts):
     return n_bands
 
 
-def _stacks(cutouts, n_bands, flags):
+def stacks(cutouts, n_bands, flags):
     """Rows, a few at a time, whose images have one usable shape; others are flagged."""
     by_shape = {}
     for row in range(len(cutouts)):
@@ -162,8 +168,11 @@ def _take(layout, rows):
     return layout[rows[0]][None] if len(rows) == 1 else np.stack([layout[row] for row in rows])
 
 
-def _process(cutouts, rows, order, recipe, frames, watch=None):
-    """Make the frames of a stack of images of one shape."""
+def process(cutouts, rows, order, recipe, frames, watch=None):
+    """Make the frames of a stack of images of one shape.
+
+    ``watch(step, before, after)`` is called with the stack before and after each step.
+    """
     stack = _make_stack(cutouts, rows, order, frames)
     for step in recipe.steps:
         before = watch and deepcopy(stack)
