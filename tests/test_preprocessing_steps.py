@@ -215,11 +215,12 @@ def crowded():
         "companion": 1500 * gaussian(8, (50, 62)),
         "star": 900 * gaussian(3, (20, 20)),
         "other": 4000 * gaussian(11, (85, 85)),
+        "nucleated": 400 * gaussian(3, (82, 18)) + 1600 * gaussian(10, (82, 18)),
     }
     return parts, sum(parts.values()) + noise(0.1)
 
 
-@pytest.mark.parametrize("sources, gone", [("stars", ["star"]), ("all", ["star", "other"])])
+@pytest.mark.parametrize("sources, gone", [("stars", ["star"]), ("all", ["star", "other", "nucleated"])])
 def test_detached_sources_go_and_touching_ones_stay(sources, gone):
     parts, image = crowded()
     known = {"psf_fwhm": 1.2 * u.arcsec, "pixel_scale": 0.4 * u.arcsec}

@@ -65,6 +65,7 @@ def test_filled_pixels_are_outlined():
     drawn = [bool(ax.collections) for ax in grid[0]]
     assert drawn == [False, False, False, True, True, False]
     assert np.isfinite(grid[0, 0].images[0].get_array()).all()
+    assert grid[1, 3].texts[0].get_text() == "only filled pixels"
 
 
 @pytest.mark.parametrize("n_bands", [1, 2, 5])

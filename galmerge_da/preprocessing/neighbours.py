@@ -17,6 +17,9 @@ _OFFSET = 0.1
 _STAR = 1.3
 _PIXEL = 0.5
 
+#: Least share of a star's light within one FWHM of its peak.
+_CONCENTRATION = 0.6
+
 _TOUCHING = np.ones((3, 3))
 
 
@@ -48,7 +51,10 @@ def detached_sources(image, threshold):
 
 
 def point_sources(image, labels, fwhm):
-    """Keep the labels of sources that are about as narrow as the PSF.
+    """Keep the labels of sources that are about as narrow as the PSF, wings and all.
+
+    A galaxy with a bright nucleus has its width, but not its concentration. What
+    is not surely a star is not kept.
 
     Parameters
     ----------
@@ -63,7 +69,8 @@ def point_sources(image, labels, fwhm):
     -------
     `~numpy.ndarray` of int, shape (H, W)
         0 where there is no such source. The width of a source is that of the
-        circle with the area in which it exceeds half its peak.
+        circle with the area in which it exceeds half its peak, and at least 0.6
+        of its light lies within one FWHM of the peak (of a Gaussian, 0.94).
     """
     stars = np.zeros_like(labels)
     for number, window in enumerate(ndimage.find_objects(labels), 1):
@@ -74,6 +81,9 @@ def point_sources(image, labels, fwhm):
         peak = np.unravel_index(np.argmax(light), light.shape)
         core, _ = ndimage.label(light > light[peak] / 2, structure=_TOUCHING)
         width = 2 * np.sqrt(np.count_nonzero(core == core[peak]) / np.pi)
-        if core[peak] and width <= _STAR * fwhm + _PIXEL:
+        y, x = np.ogrid[: own.shape[0], : own.shape[1]]
+        near = own & (np.hypot(y - peak[0], x - peak[1]) <= fwhm + _PIXEL)
+        concentrated = image[window][near].sum() >= _CONCENTRATION * image[window][own].sum()
+        if core[peak] and width <= _STAR * fwhm + _PIXEL and concentrated:
             stars[window][own] = number
     return stars

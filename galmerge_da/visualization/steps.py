@@ -127,7 +127,8 @@ def _draw_change(ax, before, after, origin):
             _draw_asinh(ax, change, origin)
             ax.set_xlabel(f"{low:+.3g} to {high:+.3g}", fontsize=7)
             return
-        text = f"{low:+.3g} everywhere" if low else "no change"
+        filled = "only filled pixels" if np.any(after.hidden & ~before.hidden) else "no change"
+        text = f"{low:+.3g} everywhere" if low else filled
     ax.text(0.5, 0.5, text, fontsize=7, color="0.4", ha="center", va="center", transform=ax.transAxes)
 
 
