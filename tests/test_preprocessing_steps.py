@@ -96,7 +96,7 @@ def test_a_recipe_of_the_first_version_is_read_and_written_as_it_was():
         ({"psf": {"fwhm": 0}}, "preprocessing.psf: fwhm must be .* above 0"),
         ({"psf": {"profile": "airy"}}, "'gaussian' or 'moffat'"),
         ({"psf": {"fwhm": [1, 2]}, "bands": ["g", "r", "i"]}, r"2 values for 3 band\(s\)"),
-        ({"background": "egde"}, "preprocessing.background: method must be 'edge' or"),
+        ({"background": "edges"}, "preprocessing.background: method must be 'edge' or"),
         ({"background": {"method": "annulus", "inner": 4}}, r"outer must be more than inner \(4\)"),
         ({"background": {"boxes": 2}}, "boxes must be a whole number of at least 3"),
         ({"flux": {"zero_point": "AB"}}, "zero_point must be a number"),
