@@ -60,7 +60,7 @@ def missing(column):
 def test_rows_order_and_columns_are_the_users():
     table = make_table()
     catalogue = classify(table, make_classifier(), bands=BANDS)
-    assert catalogue.colnames == ["name", "z", "merger_prob", "merger_prob_raw", "flags"]
+    assert catalogue.colnames == ["name", "z", "merger_prob", "merger_prob_raw", "frame_radius", "flags"]
     assert list(catalogue["name"]) == list(table["name"])
     assert catalogue["z"].description == "redshift"
     assert catalogue["flags"].dtype == np.int32
@@ -192,7 +192,7 @@ def test_pixels_that_overflow_the_network_are_flagged():
 def test_an_empty_table_gives_an_empty_catalogue():
     catalogue = classify(make_table(10)[:0], make_classifier(), bands=BANDS)
     assert len(catalogue) == 0
-    assert catalogue.colnames == ["name", "z", "merger_prob", "merger_prob_raw", "flags"]
+    assert catalogue.colnames == ["name", "z", "merger_prob", "merger_prob_raw", "frame_radius", "flags"]
 
 
 def test_the_wrong_number_of_bands_is_one_clear_error():
@@ -250,7 +250,7 @@ def test_the_header_is_flat_short_and_plain():
                          "GMPREP", "GMCALIB", "GMTHRESH", "GMCITE"}  # fmt: skip
     assert all(len(key) <= 8 and isinstance(value, str | float) and str(value).isascii() for key, value in ours.items())
     assert meta["GMSHA256"] == make_classifier().weights_sha256
-    assert meta["GMLOSS"].startswith("mmd=1.0 fisher=")
+    assert meta["GMLOSS"] == "mmd=1.0 fisher.weight=0.5"
     assert meta["GMTHRESH"] == 0.7
     assert table.meta == {"OBSERVER": "me", "GMVERS": "older"}
 
@@ -377,7 +377,7 @@ def test_morphology_is_measured_on_the_frames_and_changes_no_probability():
     classifier = make_classifier()
     plain = classify(table, classifier, bands=BANDS)
     catalogue = classify(table, classifier, bands=BANDS, morphology=True)
-    assert catalogue.colnames == ["name", "merger_prob", "merger_prob_raw", *MEASURES, "flags"]
+    assert catalogue.colnames == ["name", "merger_prob", "merger_prob_raw", "frame_radius", *MEASURES, "flags"]
     assert_allclose(catalogue["merger_prob"], plain["merger_prob"])
     frames = preprocess(open_cutouts(table, bands=BANDS).read(), classifier.preprocessing)
     radius = frame_radii(frames, classifier.preprocessing)

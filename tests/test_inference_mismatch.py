@@ -147,3 +147,12 @@ def test_the_header_of_a_catalogue_tells_every_step(galaxies):
     words = catalogue.meta["GMPREP"]
     assert {"flux.zero_point=25.0", "psf.fwhm=1.5,1.5,2.0", "background=mesh"} <= set(words.split())
     assert not re.search(r"[{}']", words)
+
+
+def test_the_catalogue_has_the_radius_that_the_frame_was_scaled_by():
+    model = classifier(scale="radius")
+    given = classify(images(), model, bands=("g", "r", "i"), radius=[8.0, 9.0, 10.0])["frame_radius"]
+    assert given.tolist() == [8, 9, 10] and given.unit == u.pix
+    measured = classify(images(), model, bands=("g", "r", "i"))["frame_radius"]
+    assert np.all((measured > 8) & (measured < 30))  # of an exponential disc: two to four scale lengths
+    assert np.all(np.isnan(classify(np.zeros((1, 3, 30, 30)), model, bands=("g", "r", "i"))["frame_radius"]))

@@ -7,7 +7,7 @@ from galmerge_da.flags import Flag
 from galmerge_da.inference.api import name_bands
 from galmerge_da.inference.catalogue import append_columns, flags_column
 from galmerge_da.io import open_cutouts
-from galmerge_da.preprocessing import Frames, frame_radii, preprocess, warn_of_mismatch
+from galmerge_da.preprocessing import Frames, preprocess, warn_of_mismatch
 
 __all__ = ["frames_table", "iterate_frames", "make_frames", "usable_rows"]
 
@@ -92,8 +92,8 @@ def frames_table(recipe, cutouts, **options):
     -------
     `~astropy.table.Table`
         The columns without pixels, ``image`` (C, size, size), linear and without
-        sky, ``frame_radius`` (Petrosian radius in pixels of the frame), ``flags``,
-        and where it is known ``pixel_scale`` (that of the frame). The meta is what `galmerge_da.io.save_cutouts` knows.
+        sky, ``image_radius`` (Petrosian radius in pixels of the image), ``flags``, and
+        where it is known ``pixel_scale`` (that of the frame). The meta is what `galmerge_da.io.save_cutouts` knows.
 
     Raises
     ------
@@ -111,12 +111,12 @@ def frames_table(recipe, cutouts, **options):
     flags, (radius, scale) = np.zeros(len(source), np.int32), np.full((2, len(source)), np.nan)
     for chunk in name_bands(source, recipe.bands):
         frames = preprocess(chunk, recipe)
-        images[chunk.row], flags[chunk.row], radius[chunk.row] = frames.data, frames.flags, frame_radii(frames, recipe)
+        images[chunk.row], flags[chunk.row], radius[chunk.row] = frames.data, frames.flags, frames.radius
         scale[chunk.row] = _frame_scale(chunk, frames, recipe)
     warn_of_mismatch(flags, source, recipe)
     columns = [
         Column(images, name="image", description="linear frame without sky (band, y, x)", copy=False),
-        Column(radius, name="frame_radius", unit="pix", description="Petrosian radius in pixels of the frame"),
+        Column(radius, name="image_radius", unit="pix", description="Petrosian radius in pixels of the image"),
         flags_column(flags),
     ]
     table = source.table.copy(copy_data=False)

@@ -91,7 +91,8 @@ def classify(
     -------
     `~astropy.table.Table`
         Every column of the input except pixels, same rows, same order, and
-        ``merger_prob`` (calibrated), ``merger_prob_raw``, ``flags`` (bits of
+        ``merger_prob`` (calibrated), ``merger_prob_raw``, ``frame_radius`` (Petrosian
+        radius in pixels of the image, by which it was scaled), ``flags`` (bits of
         `~galmerge_da.Flag`); with K classes ``prob_<class>`` and
         ``prob_<class>_raw``; with ``morphology``, the columns that
         `~galmerge_da.morphology.MEASURES` lists, NaN and flagged where it could
@@ -130,14 +131,15 @@ def classify(
         raise ConfigError(f"client must have a method map, as an Executor or a client of dask; got {client!r:.60}")
     n_rows, n_classes = len(source), len(classifier.classes)
     raw, calibrated = np.full((2, n_rows, n_classes), np.nan)
-    flags = np.zeros(n_rows, np.int32)
+    flags, radii = np.zeros(n_rows, np.int32), np.full(n_rows, np.nan)
     shape = {name: np.full(n_rows, np.nan) for name in MEASURES} if morphology else {}
     work = partial(_classify_chunk, classifier, device, bool(morphology))
     with limit_threads(n_threads), tqdm(total=n_rows, disable=not progress, desc="classify", unit="galaxy") as bar:
-        for rows, chunk_raw, chunk_calibrated, chunk_flags, chunk_shape in _map(
+        for rows, chunk_raw, chunk_calibrated, chunk_radii, chunk_flags, chunk_shape in _map(
             work, name_bands(source, classifier.bands), client
         ):
-            raw[rows], calibrated[rows], flags[rows] = chunk_raw, chunk_calibrated, chunk_flags
+            raw[rows], calibrated[rows], radii[rows] = chunk_raw, chunk_calibrated, chunk_radii
+            flags[rows] = chunk_flags
             for name in shape:
                 shape[name][rows] = chunk_shape[name]
             bar.update(len(rows))
@@ -146,7 +148,7 @@ def classify(
     if isinstance(cutouts, QTable) and not isinstance(table, QTable):
         table = QTable(table)
     meta = catalogue_meta(classifier, threshold)
-    return build_catalogue(table, raw, calibrated, flags, classifier.classes, meta, morphology=shape)
+    return build_catalogue(table, raw, calibrated, radii, flags, classifier.classes, meta, morphology=shape)
 
 
 def name_bands(source, wanted):
@@ -163,7 +165,7 @@ def name_bands(source, wanted):
 
 
 def _classify_chunk(classifier, device, morphology, cutouts):
-    """Rows, raw and calibrated probabilities, flags and morphology of one `Cutouts`."""
+    """Rows, raw and calibrated probabilities, radii, flags and morphology of one `Cutouts`."""
     frames = preprocess(cutouts, classifier.preprocessing)
     flags = frames.flags.astype(np.int32)
     usable = np.flatnonzero((flags & Flag.NOT_CLASSIFIED) == 0)
@@ -175,7 +177,7 @@ def _classify_chunk(classifier, device, morphology, cutouts):
     if morphology:
         shape = measure_morphology(frames.data.mean(axis=1), frame_radii(frames, classifier.preprocessing))
         flags[np.isnan(list(shape.values())).any(axis=0)] |= Flag.NO_MORPHOLOGY
-    return cutouts.row, raw, calibrated, flags, shape
+    return cutouts.row, raw, calibrated, frames.radius, flags, shape
 
 
 def _map(work, chunks, client):

@@ -19,6 +19,7 @@ __all__ = [
     "catalogue_meta",
     "flags_column",
     "morphology_columns",
+    "radius_column",
 ]
 
 CITATION = "Ciprijanovic et al. 2021, MNRAS 506, 677"
@@ -26,7 +27,7 @@ _UCD = "stat.probability;src.morph.type"
 _MORPHOLOGY_UCD = "src.morph.param"
 
 
-def build_catalogue(table, raw, calibrated, flags, classes, meta, *, morphology=None):
+def build_catalogue(table, raw, calibrated, radius, flags, classes, meta, *, morphology=None):
     """The user's columns with the probabilities beside them.
 
     Parameters
@@ -35,6 +36,8 @@ def build_catalogue(table, raw, calibrated, flags, classes, meta, *, morphology=
         The user's columns without pixels; not modified.
     raw, calibrated : `~numpy.ndarray`, shape (N, K)
         Probabilities; NaN where there are none.
+    radius : `~numpy.ndarray`, shape (N,)
+        Petrosian radii in pixels; NaN where unknown.
     flags : `~numpy.ndarray` of int32, shape (N,)
         Quality of each row.
     classes : sequence of str
@@ -63,6 +66,7 @@ def build_catalogue(table, raw, calibrated, flags, classes, meta, *, morphology=
         described = f"Probability of class {classes[k]}"
         columns.append(_probability(name, calibrated[:, k], f"{described}, calibrated"))
         columns.append(_probability(f"{name}_raw", raw[:, k], f"{described}, as the network gives it"))
+    columns.append(radius_column(radius))
     columns += morphology_columns(morphology or {})
     catalogue = append_columns(table, [*columns, flags_column(flags)], stacklevel=5)
     catalogue.meta.update(meta)
@@ -108,6 +112,22 @@ def flags_column(flags):
     `~astropy.table.Column`
     """
     return Column(flags, name="flags", description=FLAGS_DESCRIPTION, meta={"ucd": "meta.code.qual"})
+
+
+def radius_column(radius):
+    """The column of radii that frames were scaled by.
+
+    Parameters
+    ----------
+    radius : `~numpy.ndarray`, shape (N,)
+        In pixels of the image; NaN where unknown.
+
+    Returns
+    -------
+    `~astropy.table.Column`
+    """
+    described = "Petrosian radius in pixels of the image, given or measured, that the frame was scaled by"
+    return Column(radius, name="frame_radius", unit="pix", description=described, meta={"ucd": "phys.angSize"})
 
 
 def morphology_columns(values):
