@@ -83,7 +83,7 @@ def test_a_galaxy_is_found_by_its_name_and_seen_as_the_network_sees_it(galaxies,
     assert not bare.channels and not bare.probs and bare.id == "3"
 
 
-def test_a_galaxy_beyond_the_first_chunk_is_found(galaxies):
+def test_one_galaxy_of_many_is_found(galaxies):
     many = Table({"name": np.arange(600), "image": np.repeat(galaxies["image"][:1], 600, axis=0)})
     many["image"][571] *= 2
     recipe = PreprocessingRecipe(size=40)

@@ -13,6 +13,7 @@ from scipy import ndimage
 from galmerge_da.exceptions import ConfigError, InputError
 from galmerge_da.flags import Flag
 from galmerge_da.io import Cutouts, open_cutouts
+from galmerge_da.photometry import edge_background
 from galmerge_da.preprocessing import (
     ConvertFlux,
     MaskNeighbours,
@@ -20,6 +21,7 @@ from galmerge_da.preprocessing import (
     PreprocessingRecipe,
     SubtractBackground,
     matching_kernel,
+    measure_radii,
     preprocess,
 )
 from galmerge_da.resampling import resample
@@ -56,6 +58,21 @@ def test_the_default_has_five_steps_in_this_order():
     assert [type(step).__name__ for step in full.steps][3:] == [
         "ConvertFlux", "SubtractBackground", "MaskNeighbours", "MatchPSF", "MakeFrame",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("background", ["edge", "none"])
+def test_the_default_frames_are_sky_radius_and_resampling_to_the_last_bit(background):
+    y, x = np.indices((90, 110)) - np.array([44.5, 54.5])[:, None, None]
+    images = np.random.default_rng(0).normal(5, 0.1, (4, 3, 90, 110)) + 30 * np.exp(-np.hypot(y, x) / 6)
+    images = images.astype(np.float32)
+    level, _ = edge_background(images)
+    radius = measure_radii(images, level)
+    frames = preprocess(cutouts(images), PreprocessingRecipe(background=background))
+    np.testing.assert_array_equal(frames.radius, radius)
+    for row in range(4):
+        sky = level[row][:, None, None] if background == "edge" else 0
+        expected = resample(images[row], 75, width=7.2 * radius[row], background=sky)
+        np.testing.assert_array_equal(frames.data[row], expected)
 
 
 def test_every_step_says_what_it_does_to_flux():
@@ -279,6 +296,13 @@ def test_an_image_is_never_sharpened():
     known = {"bands": ("g", "r"), "psf_fwhm": [1.2, 1.7] * u.arcsec, "pixel_scale": 0.4 * u.arcsec}
     with pytest.raises(InputError, match='PSF of band r is 1.7" wide, broader than the 1.5"'):
         preprocess(cutouts(images, **known), with_step(psf={"fwhm": 1.5}))
+
+
+def test_bands_that_the_frame_leaves_out_may_have_any_psf():
+    images = np.stack([gaussian(3), gaussian(5), gaussian(9)])[None]
+    known = {"bands": ("g", "r", "i"), "psf_fwhm": [3, 5, 9] * u.arcsec, "pixel_scale": 1 * u.arcsec}
+    frames = preprocess(cutouts(images, **known), with_step(bands=("r", "g"), psf={"fwhm": 6}))
+    np.testing.assert_allclose(frames.data[0], np.stack([gaussian(6)] * 2), atol=1e-4)
 
 
 def test_rows_whose_psf_is_broader_or_unknown_are_flagged_and_the_others_matched():

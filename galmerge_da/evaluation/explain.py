@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from galmerge_da.exceptions import InputError
@@ -50,7 +49,7 @@ def explain_galaxy(model, cutouts, name, *, column="id", **options):
     model : `~galmerge_da.MergerClassifier` or `~galmerge_da.preprocessing.PreprocessingRecipe`
         A recipe ends at the frame.
     cutouts : object
-        Whatever `galmerge_da.classify` takes; they are read as far as the galaxy.
+        Whatever `galmerge_da.classify` takes; this galaxy alone is read.
     name : str or int
         Its value in the column; without such a column, the number of its row, from 0.
     column : str, optional
@@ -72,10 +71,8 @@ def explain_galaxy(model, cutouts, name, *, column="id", **options):
     recipe = model if classifier is None else classifier.preprocessing
     source = open_cutouts(cutouts, **options)
     row = _find_row(source.table, name, column)
-    for chunk in name_bands(source, recipe.bands):
-        if row in chunk.row:
-            steps = explain_steps(chunk, recipe, int(np.flatnonzero(chunk.row == row)[0]))
-            break
+    (chunk,) = name_bands(source, recipe.bands, [source.read(row, row + 1)])
+    steps = explain_steps(chunk, recipe)
     channels, probs, flags = {}, {}, steps[-1].flags
     frame = steps[-1].image[None]
     if classifier is not None and not flags & Flag.NOT_CLASSIFIED:

@@ -151,10 +151,13 @@ def classify(
     return build_catalogue(table, raw, calibrated, radii, flags, classifier.classes, meta, morphology=shape)
 
 
-def name_bands(source, wanted):
-    """Chunks whose bands have the names that the network knows: matched once, with one warning, for all of them."""
+def name_bands(source, wanted, chunks=None):
+    """Chunks whose bands have the names that the network knows: matched once, with one warning, for all of them.
+
+    The chunks are those of the source unless they are given.
+    """
     names = None
-    for cutouts in source:
+    for cutouts in source if chunks is None else chunks:
         if names is None and wanted is not None and np.any((cutouts.flags & FATAL) == 0):
             given = source.n_bands if source.bands is None else source.bands
             order = match_bands(given, wanted)

@@ -96,15 +96,20 @@ class CutoutSource:
             yield self._chunk(start, min(start + self._chunk_size, len(self)), problems)
         self._warn(problems)
 
-    def read(self):
-        """All rows at once.
+    def read(self, start=0, stop=None):
+        """Rows at once, all of them by default.
+
+        Parameters
+        ----------
+        start, stop : int, optional
+            The first row, and the one after the last.
 
         Returns
         -------
         Cutouts
         """
         problems = []
-        cutouts = self._chunk(0, len(self), problems)
+        cutouts = self._chunk(start, len(self) if stop is None else min(stop, len(self)), problems)
         self._warn(problems)
         return cutouts
 

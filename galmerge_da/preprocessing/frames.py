@@ -29,8 +29,8 @@ class Frames:
     Attributes
     ----------
     data : `~numpy.ndarray` of float32, shape (N, C, size, size)
-        Linear, background-subtracted surface brightness; zeros where there is
-        nothing to classify.
+        Linear and without sky: surface brightness, or flux where the recipe
+        has a pixel scale; zeros where there is nothing to classify.
     flags : `~numpy.ndarray` of int32, shape (N,)
         Bits of `~galmerge_da.Flag`: those of the cutouts and more.
     radius : `~numpy.ndarray` of float64, shape (N,)

@@ -271,7 +271,8 @@ class MatchPSF(Options):
             raise InputError(f"psf.fwhm has {len(self.fwhm)} values for {len(order)} band(s)")
         if cutouts.psf_fwhm is None or cutouts.psf_fwhm.ndim == 2:
             return
-        given = np.broadcast_to(cutouts.psf_fwhm.to_value(u.arcsec), max(order) + 1)[order]
+        given = cutouts.psf_fwhm.to_value(u.arcsec)
+        given = given[order] if given.ndim else np.full(len(order), given)
         broader = np.flatnonzero(self._broader(given))
         if broader.size:
             band = broader[0]
