@@ -14,6 +14,8 @@ from galmerge_da.visualization.images import color_composite
 __all__ = ["plot_steps"]
 
 _SIDE = 1.6
+#: Height of the row of changes where there is nothing to draw, over that of a picture.
+_WORDS_ALONE = 0.45
 #: A change is uniform if it differs by less than this fraction of the brightest pixel.
 _ROUNDING = 1e-6
 #: Percentiles of a channel between which it is shown.
@@ -51,7 +53,12 @@ def plot_steps(explanation, axes=None):
     if not steps:
         raise InputError("plot_steps needs at least one step")
     shape = (3 if channels else 2, max(len(steps), len(channels)))
-    grid = get_axes_grid(axes, shape, (_SIDE * shape[1], (_SIDE + 0.3) * shape[0] + 0.2))
+    changes = [_change(before, after) for before, after in zip(steps[:-1], steps[1:], strict=True)]
+    heights = [1.0] * shape[0]
+    if all(isinstance(change, str) for change in changes):
+        heights[1] = _WORDS_ALONE
+    size = (_SIDE * shape[1], (_SIDE + 0.3) * sum(heights) + 0.2)
+    grid = get_axes_grid(axes, shape, size, gridspec_kw={"height_ratios": heights})
     origin = "upper" if steps[0].picture else "lower"
     for ax in grid.flat:
         ax.set(xticks=[], yticks=[])
@@ -61,8 +68,11 @@ def plot_steps(explanation, axes=None):
         _outline(ax, step, is_frame=step is steps[-1])
         ax.set_title(_words(step.name))
         ax.set_xlabel(_fold(step.note), fontsize=7)
-    for ax, before, after in zip(grid[1, 1:], steps[:-1], steps[1:], strict=False):
-        _draw_change(ax, before, after, origin)
+    for ax, change in zip(grid[1, 1:], changes, strict=False):
+        if isinstance(change, str):
+            ax.text(0.5, 0.5, change, fontsize=7, color="0.4", ha="center", va="center", transform=ax.transAxes)
+        else:
+            _draw_change(ax, change, origin)
     grid[1, 0].text(0, 0.5, _story(explanation), fontsize=7, va="center", transform=grid[1, 0].transAxes)
     for ax, (name, values) in zip(grid[-1], channels.items(), strict=False):
         low, high = np.percentile(values, _RANGE)
@@ -111,33 +121,30 @@ def _outline(ax, step, *, is_frame):
         ax.contour(step.hidden, [0.5], colors="red", linewidths=0.5)
 
 
-def _draw_change(ax, before, after, origin):
-    """What a step changed, or in words why that cannot be drawn."""
+def _change(before, after):
+    """What a step changed, (H, W), or in words why that cannot be drawn."""
     if before.image.shape[1:] != after.image.shape[1:]:
-        text = "new pixels"
-    elif before.picture:
-        text = "new unit of flux"
-    elif before.image.shape != after.image.shape or before.bands != after.bands:
-        text = "bands reordered"
-    else:
-        flux = np.nan_to_num(before.image.astype(float), posinf=0, neginf=0)
-        change = (np.where(np.isfinite(before.image), after.image, 0) - flux).mean(axis=0)
-        low, high = change.min(), change.max()
-        if high - low > _ROUNDING * max(np.abs(flux).max(), np.abs(change).max()):
-            _draw_asinh(ax, change, origin)
-            ax.set_xlabel(f"{low:+.3g} to {high:+.3g}", fontsize=7)
-            return
-        filled = "only filled pixels" if np.any(after.hidden & ~before.hidden) else "no change"
-        text = f"{low:+.3g} everywhere" if low else filled
-    ax.text(0.5, 0.5, text, fontsize=7, color="0.4", ha="center", va="center", transform=ax.transAxes)
+        return "new pixels"
+    if before.picture:
+        return "new unit of flux"
+    if before.image.shape != after.image.shape or before.bands != after.bands:
+        return "bands reordered"
+    flux = np.nan_to_num(before.image.astype(float), posinf=0, neginf=0)
+    change = (np.where(np.isfinite(before.image), after.image, 0) - flux).mean(axis=0)
+    low, high = change.min(), change.max()
+    if high - low > _ROUNDING * max(np.abs(flux).max(), np.abs(change).max()):
+        return change
+    filled = "only filled pixels" if np.any(after.hidden & ~before.hidden) else "no change"
+    return f"{low:+.3g} everywhere" if low else filled
 
 
-def _draw_asinh(ax, change, origin):
+def _draw_change(ax, change, origin):
     """A change in colours that show its faint parts too."""
     largest = np.abs(change).max()
     soft = max(np.median(np.abs(change)), 1e-3 * largest)
     limit = np.arcsinh(largest / soft)
     ax.imshow(np.arcsinh(change / soft), origin=origin, cmap="RdBu_r", vmin=-limit, vmax=limit, interpolation="nearest")
+    ax.set_xlabel(f"{change.min():+.3g} to {change.max():+.3g}", fontsize=7)
 
 
 def _story(explanation):
