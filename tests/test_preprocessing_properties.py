@@ -1,6 +1,7 @@
 """What must not matter to a row: other rows, their order, chunks, the order of named bands, files that are broken."""
 
 import dataclasses
+import gc
 import warnings
 
 import astropy.units as u
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from galmerge_da.exceptions import InputWarning
 from galmerge_da.flags import FATAL, Flag
 from galmerge_da.io import Cutouts, open_cutouts
 from galmerge_da.preprocessing import Frames, PreprocessingRecipe, preprocess
@@ -166,6 +168,16 @@ def damage(path, how, rng):
         path.unlink()
         if how == "directory":
             path.mkdir()
+
+
+def test_a_broken_file_is_closed_again(tmp_path):
+    """An open one would be an error when it is collected."""
+    for seed in (9, 42, 47):
+        path = write(tmp_path, "fits", seed, seed)
+        damage(path, "flipped", np.random.default_rng(seed))
+        with pytest.warns(InputWarning, match="could not be used"):
+            assert open_cutouts([str(path)], bands=BANDS).read().flags[0] & Flag.UNREADABLE
+    gc.collect()
 
 
 @pytest.mark.parametrize("kind", ["fits", "fits.gz", "npy", "png", "jpg"])

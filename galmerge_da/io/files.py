@@ -171,7 +171,9 @@ def read_picture(path, axes="CHW"):
 
 def _read_fits(path, extension, axes):
     name = getattr(path, "name", "the file")
-    with fits.open(path, memmap=False) as hdus:
+    # opened here, since astropy leaves a file open whose header it cannot read
+    opened = nullcontext(path) if isinstance(path, BytesIO) else open(path, "rb")
+    with opened as file, fits.open(file, memmap=False) as hdus:
         if not isinstance(extension, list):
             return _read_hdu(image_hdu(hdus, extension, name), axes)
         picture = merge([_read_hdu(image_hdu(hdus, each, name), axes) for each in extension])
