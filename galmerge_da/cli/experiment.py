@@ -66,7 +66,7 @@ def sim_to_sim(output, number, epochs, backbones, data, full, seeds, jobs, progr
 @click.option("--survey", default="sdss-jpeg", help="What the pictures are.")
 @click.option("--objid", help="Column of SDSS object ids; galaxies of one field share a fold.")
 @click.option("-n", "--number", type=click.IntRange(min=200), default=9000, help="Simulated galaxies.")
-@click.option("--epochs", type=click.IntRange(min=1), default=12, help="Passes over the source.")
+@click.option("--epochs", type=click.IntRange(min=1), default=10, help="Passes over the source.")
 @click.option(
     "--folds", type=click.IntRange(min=2), default=5, help="Parts that are scored by what adapted to the others."
 )

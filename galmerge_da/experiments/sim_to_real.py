@@ -34,7 +34,7 @@ SURVEY = "sdss-jpeg"
 SEED = 301
 
 RECIPE = {
-    "model": {"entrance": {"rotation_residual": True}},
+    "model": {"entrance": {"rotation_residual": True, "unsharp": True, "faint": True}},
     "training": {
         "learning_rate": 2e-3,
         "betas": [0.9, 0.99],
@@ -42,6 +42,7 @@ RECIPE = {
         "patience": 200,
         "selector": "last",
         "watch": [],
+        "precision": "bfloat16",
         "augmentation": {"gain": 0.12, "noise": 0.004, "blur": 0.6, "zoom": 0.12},
     },
 }
@@ -83,13 +84,13 @@ REAL_RUNS = (
     RealRun("TL+MMD", {"mmd": 1.0}, transfer=True),
     RealRun("MMD+F", {"mmd": 1.0, **_F}),
     RealRun("ADA", {"dann": 1.0}),
-    RealRun("composites", composites=1 / 3),
+    RealRun("composites", composites=2 / 3),
 )
 
 
 def run_sim_to_real(
     folder="sim-to-real", galaxies=None, *, image="image", survey=SURVEY, objid=None, runs=REAL_RUNS, n=9000,
-    epochs=12, seeds=(1, 2, 3), n_folds=5, n_jobs=1, progress=False,
+    epochs=10, seeds=(1, 2, 3), n_folds=5, n_jobs=1, progress=False,
 ):  # fmt: skip
     """Train and adapt every run, and classify every galaxy by models that have not seen it.
 
