@@ -51,19 +51,33 @@ def real(monkeypatch, tmp_path):
         for run in options["runs"]:
             table[run.name] = table["merger"] + rng.normal(size=80)
         table["asymmetry"] = rng.normal(size=80)
+        table.meta["RUNS"] = ",".join(run.name for run in options["runs"])
         return table
 
+    def report(folder, catalogue, **options):
+        given["report"] = options
+        return folder / "report.html"
+
     monkeypatch.setattr(experiments, "run_sim_to_real", study)
+    monkeypatch.setattr(experiments, "report_real", report)
+    monkeypatch.setattr(experiments, "train_for_survey", lambda *_, **options: given.update(final=options))
     return given, tmp_path / "out"
 
 
 def test_labels_are_not_looked_at_unless_asked(real):
     given, folder = real
     done = run("sim-to-real", "t.csv", "--run", "MMD", "--objid", "objid", "--image", "file", "-o", folder)
-    assert done.exit_code == 0 and "80 galaxies classified" in done.stdout
+    assert done.exit_code == 0 and "80 galaxies: " in done.stdout and "report.html" in done.stdout
     assert [each.name for each in given["runs"]] == ["MMD"]
     assert (given["galaxies"], given["objid"], given["image"], given["n_folds"]) == ("t.csv", "objid", "file", 5)
-    assert not list(folder.glob("scores*"))
+    assert not list(folder.glob("scores*")) and given["report"]["scores"] is None and "final" not in given
+
+
+def test_one_run_is_trained_on_all_galaxies_if_asked(real):
+    given, folder = real
+    done = run("sim-to-real", "t.csv", "--run", "MMD", "--train", "composites", "--seed", "4", "-o", folder)
+    assert done.exit_code == 0, done.stderr
+    assert given["final"]["run"].name == "composites" and given["final"]["seed"] == 4
 
 
 def test_labels_are_looked_at_once_and_the_look_is_written_down(real, tmp_path):

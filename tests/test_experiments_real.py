@@ -11,9 +11,10 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 
 from galmerge_da import simulate
 from galmerge_da.exceptions import InputError
-from galmerge_da.experiments import RealRun, report_real, run_sim_to_real, score_real
+from galmerge_da.experiments import RealRun, report_real, run_sim_to_real, score_real, train_for_survey
+from galmerge_da.experiments.real_data import assign_folds, list_pictures, sdss_field, stand_in
 from galmerge_da.experiments.real_scores import completeness_at_purity, mean_rank
-from galmerge_da.experiments.sim_to_real import assign_folds, list_pictures, sdss_field, stand_in
+from galmerge_da.inference import MergerClassifier
 
 
 @settings(deadline=None, max_examples=50)
@@ -140,8 +141,12 @@ def test_the_study_classifies_every_galaxy_by_models_that_have_not_seen_it(tmp_p
     made = [path.name for path in (tmp_path / "runs").iterdir()]
     for start, n in (("noda", 2), ("tl-coral-deepmerge", 4), ("tl-coral-start", 2), ("pairs", 4)):
         assert sum(name.startswith(start) for name in made) == n
+    final = train_for_survey(tmp_path, galaxies, run=runs[2], n=200, epochs=1)
+    assert MergerClassifier.load(tmp_path / "model.safetensors").weights_sha256 == final.weights_sha256
+    adapted = Table.read(tmp_path / "galaxies.ecsv")
+    assert adapted["id"].tolist() == galaxies["id"].tolist() and len(set(adapted["sha256"])) == 50
     others = run_sim_to_real(tmp_path, galaxies[:40], **{**settings, "runs": runs[:1], "seeds": (1,)})
-    assert len(others) == 40 and len(list((tmp_path / "data").glob("target-without-fold*"))) == 4
+    assert len(others) == 40 and len(list((tmp_path / "data").glob("target-without-fold*"))) == 3
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("model.safetensors")}
     again = run_sim_to_real(tmp_path, galaxies, **settings)
     assert np.array_equal(again["pairs"], catalogue["pairs"])

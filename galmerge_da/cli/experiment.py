@@ -71,6 +71,7 @@ def sim_to_sim(output, number, epochs, backbones, data, full, seeds, jobs, progr
     "--folds", type=click.IntRange(min=2), default=5, help="Parts that are scored by what adapted to the others."
 )
 @click.option("--run", "names", multiple=True, show_default="all", help="Name of a run; repeat it.")
+@click.option("--train", "final", metavar="RUN", help="Also train this run on all galaxies: model.safetensors.")
 @click.option("--label", help="Column of labels, looked at once everything is classified. Needs --ledger.")
 @click.option("--kind", help="Column of the kinds of galaxies that are no mergers.")
 @click.option("--ledger", type=click.Path(path_type=Path, dir_okay=False), help="Where the look is written down.")
@@ -78,21 +79,41 @@ def sim_to_sim(output, number, epochs, backbones, data, full, seeds, jobs, progr
 @_N_JOBS
 @_PROGRESS
 def sim_to_real(
-    galaxies, output, image, survey, objid, number, epochs, folds, names, label, kind, ledger, seeds, jobs, progress
+    galaxies,
+    output,
+    image,
+    survey,
+    objid,
+    number,
+    epochs,
+    folds,
+    names,
+    final,
+    label,
+    kind,
+    ledger,
+    seeds,
+    jobs,
+    progress,
 ):
     """From simulated galaxies to a survey's pictures, GALAXIES: a table or a folder, or a simulated stand-in."""
-    from galmerge_da.experiments import REAL_RUNS, report_real, run_sim_to_real, score_real
+    from galmerge_da.experiments import REAL_RUNS, report_real, run_sim_to_real, score_real, train_for_survey
 
     if label and not ledger:
         raise click.UsageError("--label needs --ledger: every look at labels is written down")
     known = {run.name: run for run in REAL_RUNS}
-    if unknown := [name for name in names if name not in known]:
+    if unknown := [name for name in [*names, *([final] if final else [])] if name not in known]:
         raise click.UsageError(f"no run {unknown[0]!r}; there are {', '.join(known)}")
     runs = [known[name] for name in names] if names else list(REAL_RUNS)
     catalogue = run_sim_to_real(
         output, galaxies, image=image, survey=survey, objid=objid, runs=runs, n=number, epochs=epochs, seeds=seeds,
         n_folds=folds, n_jobs=jobs, progress=progress,
     )  # fmt: skip
+    if final:
+        train_for_survey(
+            output, galaxies, run=known[final], image=image, survey=survey, n=number, epochs=epochs, seed=seeds[0],
+            progress=progress,
+        )  # fmt: skip
     call = f"galmerge experiment sim-to-real {shlex.join(sys.argv[3:])}"
     scores = None
     if galaxies is None or label:

@@ -5,7 +5,7 @@ from galmerge_da.experiments.published import published_pair
 from galmerge_da.experiments.real_report import report_real
 from galmerge_da.experiments.real_scores import score_real
 from galmerge_da.experiments.recipes import run_recipe
-from galmerge_da.experiments.sim_to_real import REAL_RUNS, RealRun, run_sim_to_real
+from galmerge_da.experiments.sim_to_real import REAL_RUNS, RealRun, run_sim_to_real, train_for_survey
 from galmerge_da.experiments.sim_to_sim import run_sim_to_sim
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "run_sim_to_real",
     "run_sim_to_sim",
     "score_real",
+    "train_for_survey",
 ]

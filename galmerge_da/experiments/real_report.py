@@ -24,9 +24,7 @@ _SHOWN = 30
 _PACKAGES = ("galmerge_da", "torch", "numpy", "scipy", "astropy", "matplotlib")
 
 
-def report_real(
-    folder, catalogue, frames, simulated, *, call, scores=None, label=None, best=None, baseline="asymmetry"
-):
+def report_real(folder, catalogue, *, call, scores=None, label=None, best=None, baseline="asymmetry"):
     """Draw the figures, and write ``report.html`` that shows them beside the scores.
 
     Parameters

@@ -7,31 +7,22 @@ there are any, are looked at once, when every galaxy has its probability.
 """
 
 import hashlib
+import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import astropy.units as u
 import numpy as np
-from astropy.table import Table, vstack
 from scipy.special import logit
 
 from galmerge_da.evaluation import rotational_asymmetry_table
-from galmerge_da.exceptions import InputError
+from galmerge_da.experiments.real_data import SURVEY, assign_folds, read_survey, sdss_field
 from galmerge_da.experiments.real_scores import mean_rank
 from galmerge_da.experiments.sim_to_sim import simulate_pair
 from galmerge_da.experiments.study import Run, run_study
-from galmerge_da.io import open_cutouts, save_cutouts
-from galmerge_da.plugins import get_survey
-from galmerge_da.preprocessing import PreprocessingRecipe, preprocess
-from galmerge_da.simulation import simulate
-from galmerge_da.training.composites import composite_pairs
+from galmerge_da.io import save_cutouts
 
-__all__ = ["REAL_RUNS", "RealRun", "assign_folds", "list_pictures", "run_sim_to_real", "sdss_field", "stand_in"]
-
-SURVEY = "sdss-jpeg"
-#: Of the simulated source.
-SEED = 301
+__all__ = ["REAL_RUNS", "RealRun", "run_sim_to_real", "train_for_survey"]
 
 RECIPE = {
     "model": {"entrance": {"rotation_residual": True, "unsharp": True, "faint": True}},
@@ -132,45 +123,25 @@ def run_sim_to_real(
         If there are fewer groups than folds, or the images cannot be read.
     """
     folder = Path(folder)
-    (folder / "data").mkdir(parents=True, exist_ok=True)
-    look = survey
-    if galaxies is None:
-        galaxies, look = stand_in(), SURVEY
-        image, survey = "image", None
-    elif isinstance(galaxies, str | Path) and Path(galaxies).is_dir():
-        galaxies, image = list_pictures(galaxies), "image"
-    reading = {"image": image, "survey": survey}
-    table = open_cutouts(galaxies, **reading).table.copy()
+    data = read_survey(folder / "data", galaxies, image=image, survey=survey, n=n, progress=progress)
+    table, frames = data.table, np.asarray(data.frames["image"])
     table["fold"] = assign_folds(sdss_field(table[objid]) if objid else np.arange(len(table)), n_folds)
-    simulated = _simulated(folder, look, n, progress)
-    frames = _frames(galaxies, reading, get_survey(look).bands)
     logits = {(run.name, seed): np.full(len(table), np.nan) for run in runs for seed in seeds}
     for fold in range(n_folds):
         rest, own = np.flatnonzero(table["fold"] != fold), np.flatnonzero(table["fold"] == fold)
-        key = hashlib.sha256(np.ascontiguousarray(frames["image"][rest])).hexdigest()[:8]
-        target = folder / "data" / f"target-without-fold{fold}-{key}.fits"
-        if not target.is_file():
-            save_cutouts(frames[rest], target)
         for run in runs:
             if not run.sees_target and fold:
                 continue
-            labelled = simulated
-            if run.composites:
-                labelled = _with_composites(folder, simulated, galaxies, rest, key, run, fold, reading, progress)
-            recipe = {**RECIPE, "training": {**RECIPE["training"], "epochs": epochs}}
-            initial = _transfer(folder, run, seeds, recipe, n, n_jobs, progress) if run.transfer else None
-            finished = run_study(
-                [Run(run.name, run.adapt)], labelled, target, folder / "runs", recipe=recipe, seeds=seeds,
-                n_jobs=n_jobs, init=initial, progress=progress,
-            )  # fmt: skip
+            finished = _train(data, run, rest, fold, folder, n=n, epochs=epochs, seeds=seeds, n_jobs=n_jobs)
             rows = own if run.sees_target else np.arange(len(table))
             for each in finished:
-                logits[run.name, each.seed][rows] = _merger_logits(each.classifier, frames["image"][rows])
+                logits[run.name, each.seed][rows] = _merger_logits(each.classifier, frames[rows])
     for run in runs:
         for seed in seeds:
             table[f"{run.name}_seed{seed}"] = logits[run.name, seed]
         table[run.name] = np.mean([logits[run.name, seed] for seed in seeds], axis=0)
-    table["asymmetry"] = rotational_asymmetry_table(galaxies, progress=progress, **reading)["asymmetry"]
+    shapes = rotational_asymmetry_table(data.galaxies, progress=progress, **data.reading)
+    table["asymmetry"] = shapes["asymmetry"]
     names = [run.name for run in runs]
     for run in runs:
         if run.composites:
@@ -178,113 +149,58 @@ def run_sim_to_real(
             for suffix in [*(f"_seed{seed}" for seed in seeds), ""]:
                 both = table[f"{run.name}{suffix}"], table["asymmetry"]
                 table[f"{names[-1]}{suffix}"] = mean_rank(*both, groups=table["fold"])
-    table.meta = {"RUNS": ",".join(names), "SOURCE": simulated.name}
-    save_cutouts(frames, folder / "data" / "frames.fits", overwrite=True)
+    table.meta = {"RUNS": ",".join(names), "SOURCE": data.source.name}
+    save_cutouts(data.frames, folder / "data" / "frames.fits", overwrite=True)
     for suffix in ("ecsv", "fits"):
         table.write(folder / f"catalogue.{suffix}", overwrite=True)
     return table
 
 
-def list_pictures(folder):
-    """The pictures in a folder, as a table.
+def train_for_survey(
+    folder, galaxies, *, run=REAL_RUNS[-1], image="image", survey=SURVEY, n=9000, epochs=10, seed=1, progress=False
+):
+    """Train one run on all galaxies of a survey: the classifier to use on it, once the study has said which.
+
+    Its probabilities for these galaxies are *transductive*: it has seen them, without labels.
 
     Parameters
     ----------
     folder : path-like
-
-    Returns
-    -------
-    `~astropy.table.Table`
-        ``id``, the name of the file without its ending, and ``image``, its path; sorted by name.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    paths = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
-    if not paths:
-        raise InputError(f"{folder} has no JPEG or PNG pictures")
-    return Table({"id": [path.stem for path in paths], "image": [str(path) for path in paths]})
-
-
-def sdss_field(objid):
-    """Run, camera column and field of SDSS object ids, as one number each.
-
-    Parameters
-    ----------
-    objid : array_like of int, or of text that is one, shape (N,)
-
-    Returns
-    -------
-    `~numpy.ndarray` of int64, shape (N,)
-        The object id without its last 16 bits, which count objects within the field.
-
-    References
-    ----------
-    SDSS DR7 glossary, "objID".
-    """
-    return np.asarray(objid).astype(np.int64) >> 16
-
-
-def assign_folds(groups, n_folds, *, seed=0):
-    """Folds of nearly equal size, no group in two of them.
-
-    Parameters
-    ----------
-    groups : array_like, shape (N,)
-    n_folds : int
+        Gets the run, ``model.safetensors``, and ``galaxies.ecsv``: which galaxies it adapted to, as rows of the
+        input without pixels and the ``sha256`` of each one's linear frame.
+    galaxies, image, survey, n, epochs, progress
+        As in `run_sim_to_real`.
+    run : RealRun, optional
     seed : int, optional
 
     Returns
     -------
-    `~numpy.ndarray` of int64, shape (N,)
-
-    Raises
-    ------
-    InputError
-        If there are fewer groups than folds.
+    `~galmerge_da.MergerClassifier`
     """
-    names, group = np.unique(np.asarray(groups), return_inverse=True)
-    if len(names) < n_folds:
-        raise InputError(f"{n_folds} folds need as many groups, got {len(names)}")
-    sizes = np.bincount(group)
-    order = np.random.default_rng(seed).permutation(len(names))
-    order = order[np.argsort(-sizes[order], kind="stable")]
-    filled, fold = np.zeros(n_folds, int), np.empty(len(names), int)
-    for name in order:
-        fold[name] = np.argmin(filled)
-        filled[fold[name]] += sizes[name]
-    return fold[group]
+    folder = Path(folder)
+    data = read_survey(folder / "data", galaxies, image=image, survey=survey, n=n, progress=progress)
+    (finished,) = _train(data, run, np.arange(len(data.table)), None, folder, n=n, epochs=epochs, seeds=(seed,))
+    table = data.table.copy()
+    table["sha256"] = [hashlib.sha256(np.ascontiguousarray(each)).hexdigest() for each in data.frames["image"]]
+    table.meta = {"RUN": run.name, "SEED": seed}
+    table.write(folder / "galaxies.ecsv", overwrite=True)
+    shutil.copyfile(finished.model, folder / "model.safetensors")
+    return finished.classifier
 
 
-def stand_in(n=2000, *, prevalence=0.06, seed=329):
-    """A survey to develop on: simulated, seen worse, from further away, with few mergers.
-
-    Parameters
-    ----------
-    n : int, optional
-    prevalence : float, optional
-        Share of mergers.
-    seed : int, optional
-
-    Returns
-    -------
-    `~astropy.table.Table`
-        As `galmerge_da.simulate` gives it.
-    """
-    known = get_survey(SURVEY)
-    other = replace(
-        known, name=f"{SURVEY}-stand-in", psf_fwhm=known.psf_fwhm * 1.35, depth=known.depth - 0.5 * u.mag,
-        redshift=0.12, radius=known.radius * 0.75,
-    )  # fmt: skip
-    n_mergers = round(n * prevalence)
-    parts = [
-        simulate(n - n_mergers, other, seed=seed, classes="nonmerger"),
-        simulate(n_mergers, other, seed=seed, classes="merger"),
-    ]
-    table = vstack(parts, metadata_conflicts="silent")
-    return table[np.random.default_rng(seed).permutation(n)]
+def _train(data, run, rows, fold, folder, *, n, epochs, seeds, n_jobs=1):
+    """Train a run that sees some rows of the target."""
+    recipe = {**RECIPE, "training": {**RECIPE["training"], "epochs": epochs}}
+    options = {"recipe": recipe, "seeds": seeds, "n_jobs": n_jobs, "progress": data.progress}
+    initial = None
+    if run.transfer:
+        source, target, _ = simulate_pair(folder / "data", n, progress=data.progress)
+        starts = run_study([Run(f"{run.name} start", run.adapt)], source, target, folder / "runs", **options)
+        initial = {each.seed: each.folder for each in starts}
+    target = data.target(rows, "all" if fold is None else f"without-fold{fold}")
+    name = "all" if fold is None else f"fold{fold}"
+    labelled = data.labelled(run.composites, rows, name, seed=fold or 0)
+    return run_study([Run(run.name, run.adapt)], labelled, target, folder / "runs", init=initial, **options)
 
 
 def _merger_logits(classifier, frames):
@@ -296,47 +212,3 @@ def _merger_logits(classifier, frames):
             raw = classifier.predict(np.rot90(flipped, quarter, (2, 3)))[0][:, 1]
             total += logit(np.clip(raw, 1e-7, 1 - 1e-7))
     return total / 8
-
-
-def _simulated(folder, survey, n, progress):
-    path = folder / "data" / f"source-{survey}-n{n}-seed{SEED}.fits"
-    if not path.is_file():
-        save_cutouts(simulate(n, survey, seed=SEED, progress=progress), path)
-    return path
-
-
-def _frames(galaxies, reading, bands):
-    """Linear frames of all galaxies, as a table that reads like the simulated one."""
-    recipe = PreprocessingRecipe(bands=bands)
-    data, flags = [], []
-    for chunk in open_cutouts(galaxies, chunk_size=64, **reading):
-        made = preprocess(chunk, recipe)
-        data.append(made.data)
-        flags.append(made.flags)
-    table = Table({"image": np.concatenate(data), "id": np.arange(sum(map(len, flags)))})
-    table["radius"] = np.full(len(table), recipe.size / recipe.frame_radii) * u.pix
-    table.meta = {"BANDS": ",".join(recipe.bands), "STRETCH": False, "RADPIX": recipe.frame_radii / recipe.size}
-    return table
-
-
-def _with_composites(folder, simulated, galaxies, rest, key, run, fold, reading, progress):
-    """The simulated source and composites of the galaxies outside a fold."""
-    table = Table.read(simulated)
-    n = round(run.composites * len(table))
-    path = folder / "data" / f"{simulated.stem}-composites{n}-fold{fold}-{key}.fits"
-    if not path.is_file():
-        made = composite_pairs(galaxies, n, rows=rest, seed=fold, progress=progress, **reading)
-        both = vstack([table, made], metadata_conflicts="silent")
-        both.meta = table.meta
-        save_cutouts(both, path)
-    return path
-
-
-def _transfer(folder, run, seeds, recipe, n, n_jobs, progress):
-    """Models of the sim-to-sim pair, by seed, to start from."""
-    source, target, _ = simulate_pair(folder / "data", n, progress=progress)
-    finished = run_study(
-        [Run(f"{run.name} start", run.adapt)], source, target, folder / "runs", recipe=recipe, seeds=seeds,
-        n_jobs=n_jobs, progress=progress,
-    )  # fmt: skip
-    return {each.seed: each.folder for each in finished}
