@@ -10,7 +10,7 @@ import torch
 from numpy.testing import assert_allclose
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from scipy.special import softmax
+from scipy.special import logit, softmax
 
 from galmerge_da.exceptions import ConfigError, InputError, ModelFileError
 from galmerge_da.inference import MergerClassifier, default_model_path, predict_logits
@@ -101,6 +101,17 @@ def test_a_bad_row_does_not_change_the_others():
     spoilt[2] = np.nan
     good = np.arange(6) != 2
     assert_allclose(classifier.predict(spoilt)[1][good], classifier.predict(frames)[1][good], rtol=1e-6)
+
+
+def test_turned_frames_have_the_mean_logit_of_their_eight_views():
+    classifier = make_classifier()
+    frames = make_frames(5)
+    result = classifier.predict(frames, turns=True)[0]
+    views = [np.rot90(each, k, (2, 3)) for each in (frames, np.flip(frames, 3)) for k in range(4)]
+    logits = np.mean([logit(classifier.predict(view)[0][:, 1]) for view in views], axis=0)
+    assert_allclose(logit(result[:, 1]), logits, rtol=1e-5, atol=1e-6)
+    turned = classifier.predict(np.rot90(frames, 1, (2, 3)), turns=True)[0]
+    assert_allclose(turned, result, rtol=1e-5)
 
 
 def test_no_frames_give_no_probabilities():

@@ -95,13 +95,16 @@ class MergerClassifier:
         """Fingerprint of the weights."""
         return weights_sha256(self.network.state_dict())
 
-    def predict(self, frames, *, device=None, batch_size=None):
+    def predict(self, frames, *, turns=False, device=None, batch_size=None):
         """Probabilities of preprocessed frames.
 
         Parameters
         ----------
         frames : `~numpy.ndarray` of float32, shape (N, C, H, W)
             Linear frames, as `galmerge_da.preprocessing.preprocess` gives them.
+        turns : bool, optional
+            Whether to take the mean of the logits over the eight turns and flips of
+            each frame: eight times the work, and no direction is preferred.
         device : str or `~torch.device`, optional
             The best there is by default.
         batch_size : int, optional
@@ -124,8 +127,16 @@ class MergerClassifier:
             raise InputError(
                 f"frames must have shape (N, {self.network.in_channels}, {size}, {size}), got {frames.shape}"
             )
-        logits = predict_logits(self.network, frames, device=choose_device(device), batch_size=batch_size)
-        logits = logits.astype(np.float64)
+        device = choose_device(device)
+        views = _turns(frames) if turns else [frames]
+        logits = np.mean(
+            [
+                predict_logits(self.network, np.ascontiguousarray(view), device=device, batch_size=batch_size)
+                for view in views
+            ],
+            axis=0,
+            dtype=np.float64,
+        )
         identity = TemperatureCalibrator(1.0, (0.0,) * len(self.classes))
         raw = identity.transform(logits)
         return raw, raw if self.calibrator is None else self.calibrator.transform(logits)
@@ -255,3 +266,10 @@ def _backbones():
 
 def _distribution(backbone):
     return _backbones().get(backbone, "unknown")
+
+
+def _turns(frames):
+    """The eight turns and flips of frames, one after the other."""
+    for flipped in (frames, frames[..., ::-1]):
+        for quarter in range(4):
+            yield np.rot90(flipped, quarter, (2, 3))
