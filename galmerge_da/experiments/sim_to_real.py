@@ -68,7 +68,7 @@ class RealRun:
 
 _F = {"fisher": 0.01, "entropy": {"weight": 0.05, "domains": "both"}}
 
-#: The first three are those of the paper. A few per cent of the bright galaxies merge (Darg et al. 2010, MNRAS 401, 1043).
+#: The first three are those of the paper; a few per cent of the bright galaxies merge (Darg et al. 2010).
 REAL_RUNS = (
     RealRun("noDA"),
     RealRun("MMD", {"mmd": 1.0}),
