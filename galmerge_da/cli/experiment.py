@@ -114,7 +114,7 @@ def sim_to_real(
             output, galaxies, run=known[final], image=image, survey=survey, n=number, epochs=epochs, seed=seeds[0],
             progress=progress,
         )  # fmt: skip
-    call = f"galmerge experiment sim-to-real {shlex.join(sys.argv[3:])}"
+    call = f"galmerge experiment sim-to-real {shlex.join(map(_without_folders, sys.argv[3:]))}"
     scores = None
     if galaxies is None or label:
         label = label or "label"
@@ -127,3 +127,9 @@ def sim_to_real(
         show_table(scores["run", "auc", "auc_low", "auc_high", "ap", "ap_low", "ap_high", "completeness_50"])
     page = report_real(output, catalogue, call=call, scores=scores, label=label)
     click.echo(f"{len(catalogue)} galaxies: {output / 'catalogue.fits'}, {page}")
+
+
+def _without_folders(argument):
+    """A path outside this folder with the last two of its names: what the ledger keeps is the same everywhere."""
+    path = Path(argument)
+    return str(Path(*path.parts[-2:])) if path.is_absolute() else argument
