@@ -37,7 +37,8 @@ def study(tmp_path_factory):
 def parts(study):
     folder = study[0]
     finished = [load_run(path.parent) for path in sorted(folder.glob("runs/*/run.json"))]
-    finished.sort(key=lambda run: ("noDA", "MMD", "ADA").index(run.run))
+    names = ("noDA", "MMD", "ADA")
+    finished = sorted((run for run in finished if run.run in names), key=lambda run: names.index(run.run))
     source, target, labels = sim_to_sim.simulate_pair(folder / "data", 120)
     return finished, labels, source, target
 
@@ -70,6 +71,21 @@ def test_the_report_contains_every_figure_and_score(study):
     assert "<dt>Looks at labels of real galaxies</dt><dd>0:" in page
     gaps = Table.read(folder / "domain_gap.ecsv")
     assert all(f"<td>{value:.3f}</td>" in page for value in gaps["mmd"])
+
+
+def test_the_network_that_knows_the_labels_is_the_ceiling(study):
+    folder, (scores, summary) = study
+    ceiling = summary[summary["run"] == sim_to_sim.CEILING]
+    assert ceiling["domain"].tolist() == ["target"] and np.isfinite(ceiling["auc"][0])
+    assert scores["uses_target_labels"][scores["run"] == sim_to_sim.CEILING].all()
+    closed = {row["run"]: row["gap_closed"] for row in summary if row["domain"] == "target"}
+    assert closed["noDA"] == 0 and closed[sim_to_sim.CEILING] == 1 and np.isnan(closed["asymmetry"])
+    expected = [row["auc"] for run in ("noDA", "MMD", sim_to_sim.CEILING) for row in summary
+                if (row["run"], row["domain"]) == (run, "target")]  # fmt: skip
+    assert closed["MMD"] == pytest.approx((expected[1] - expected[0]) / (expected[2] - expected[0]))
+    (path,) = (folder / "runs").glob("target-labels-*")
+    splits = Table.read(path / "splits.ecsv")
+    assert set(splits["domain"]) >= {"source"}
 
 
 def test_what_the_runs_do_not_allow_is_not_drawn(parts, tmp_path):

@@ -8,7 +8,7 @@ for is scores, after everything is trained.
 from pathlib import Path
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import Table, vstack
 
 from galmerge_da.experiments.baselines import add_baselines
 from galmerge_da.experiments.figures import draw_sim_to_sim, measure_gaps
@@ -41,6 +41,9 @@ RUNS = (
     Run("ADA", {"dann": 1.0}),
     Run("ADA+F", {"dann": 1.0, "fisher": 0.01, "entropy": {"weight": 0.01, "domains": "both"}}),
 )
+
+#: The run that is trained on the target's labels: what adaptation could reach.
+CEILING = "target labels"
 
 _NAMES = ("auc", "accuracy", "precision", "recall", "f1", "brier")
 _PUBLISHED = {
@@ -102,12 +105,11 @@ def run_sim_to_sim(
         **frames,
         "training": {**RECIPE["training"], "epochs": epochs, "selector": "last", "watch": "all"},
     }
-    finished = run_study(
-        runs, source, target, folder / "runs", recipe=recipe, seeds=seeds, backbones=backbones, n_jobs=n_jobs,
-        progress=progress,
-    )  # fmt: skip
+    options = {"recipe": recipe, "seeds": seeds, "backbones": backbones, "n_jobs": n_jobs, "progress": progress}
+    finished = run_study(runs, source, target, folder / "runs", **options)
     scores = add_baselines(score_runs(finished, labels), finished, source, target, labels, progress=progress)
-    summary = summarise_runs(scores, selector="last", published=POSTER)
+    scores = vstack([scores, score_ceiling(folder, target, labels["target"], **options)], metadata_conflicts="silent")
+    summary = add_gap_closed(summarise_runs(scores, selector="last", published=POSTER))
     gaps = measure_gaps(finished, labels, source, target)
     picked = report_selectors(finished, labels["target"])
     selectors = summarise_selectors(picked)
@@ -136,6 +138,65 @@ def run_sim_to_sim(
         scores=scores, summary=summary, gaps=gaps, figures=figures,
     )  # fmt: skip
     return scores, summary
+
+
+def score_ceiling(folder, target, labels, *, recipe, **options):
+    """What the network reaches on the target if it is trained on the target's own labels.
+
+    Parameters
+    ----------
+    folder : path-like
+        That of the study.
+    target : `~pathlib.Path`
+        The data set without labels.
+    labels : array_like of int
+        Its labels.
+    recipe, **options
+        As for `~galmerge_da.experiments.study.run_study`.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        Rows as `~galmerge_da.experiments.study_tables.score_runs` gives them, of the run `CEILING`
+        on held-out rows of the target.
+    """
+    path = Path(folder) / "data" / f"{target.stem}-labelled.fits"
+    if not path.is_file():
+        table = Table.read(target)
+        table["label"] = np.asarray(labels)
+        save_cutouts(table, path)
+    recipe = {**recipe, "training": {**recipe["training"], "watch": []}}
+    finished = run_study([Run(CEILING)], path, target, Path(folder) / "runs", recipe=recipe, **options)
+    scores = score_runs(finished, {"source": labels, "target": labels}, selectors=("last",))
+    scores = scores[(scores["selector"] == "last") & (scores["domain"] == "source")]
+    scores["domain"], scores["uses_target_labels"] = "target", True
+    scores["seconds_per_image"], scores["n_unmeasured"] = np.nan, 0
+    return scores
+
+
+def add_gap_closed(summary):
+    """A summary with the share of the distance between noDA and the ceiling, in AUC on the target, that a run closes.
+
+    Parameters
+    ----------
+    summary : `~astropy.table.Table`
+        As `~galmerge_da.experiments.study_tables.summarise_runs` gives it.
+
+    Returns
+    -------
+    `~astropy.table.Table`
+        With ``gap_closed``; NaN where noDA or the ceiling is not there, on the source and for baselines.
+    """
+    reached = {
+        (row["backbone"], row["run"]): row["auc"] for row in summary if row["domain"] == "target" and row["backbone"]
+    }
+    closed = []
+    for row in summary:
+        low, high = (reached.get((row["backbone"], name), np.nan) for name in ("noDA", CEILING))
+        own = row["auc"] if row["domain"] == "target" and row["backbone"] else np.nan
+        closed.append((own - low) / (high - low) if high != low else np.nan)
+    summary["gap_closed"] = closed
+    return summary
 
 
 def simulate_pair(folder, n, *, surveys=SURVEYS, seeds=SEEDS, progress=False):
