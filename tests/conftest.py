@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).parent))  # what several tests share: small_classifier, input_forms
+
 #: A distribution of its own, which is installed and not read from here.
 collect_ignore = ["plugin_example"]
 

@@ -1,10 +1,12 @@
 """The sceptic's bar: rotational asymmetry of every cutout, without any training."""
 
+from contextlib import closing
+
 import numpy as np
 from tqdm import tqdm
 
 from galmerge_da.exceptions import InputError
-from galmerge_da.io import Cutouts, CutoutSource, open_cutouts
+from galmerge_da.io import Cutouts, CutoutSource, open_cutouts, prefetch
 from galmerge_da.morphology import ASYMMETRY_RADII, SEARCH
 from galmerge_da.photometry import edge_background, rotational_asymmetry
 from galmerge_da.preprocessing import given_radii, linearise, measure_radii
@@ -59,8 +61,8 @@ def rotational_asymmetry_table(source, *, radii=ASYMMETRY_RADII, progress=False,
         raise InputError(f"radii must be a positive number, got {radii!r}")
     if not isinstance(source, Cutouts | CutoutSource):
         source = open_cutouts(source, chunk_size=64, **options)
-    chunks = [source] if isinstance(source, Cutouts) else source
-    with tqdm(total=len(source), disable=not progress, unit="galaxy") as bar:
+    reading = prefetch([source] if isinstance(source, Cutouts) else source)
+    with tqdm(total=len(source), disable=not progress, unit="galaxy") as bar, closing(reading) as chunks:
         values = [_measure(cutouts, radii, bar) for cutouts in chunks]
     table = source.table.copy()
     table["asymmetry"] = np.concatenate([np.zeros(0), *values])

@@ -6,7 +6,7 @@ from astropy.table import Column
 from galmerge_da.flags import Flag
 from galmerge_da.inference.api import name_bands
 from galmerge_da.inference.catalogue import append_columns, flags_column
-from galmerge_da.io import open_cutouts
+from galmerge_da.io import open_cutouts, prefetch
 from galmerge_da.preprocessing import Frames, preprocess, warn_of_mismatch
 
 __all__ = ["frames_table", "iterate_frames", "make_frames", "usable_rows"]
@@ -67,7 +67,7 @@ def iterate_frames(classifier, cutouts, **options):
         yield cutouts
         return
     source = open_cutouts(cutouts, chunk_size=_CHUNK, **options)
-    for chunk in name_bands(source, classifier.bands):
+    for chunk in prefetch(name_bands(source, classifier.bands)):
         yield preprocess(chunk, classifier.preprocessing)
 
 
@@ -109,7 +109,7 @@ def frames_table(recipe, cutouts, **options):
     n_bands = len(recipe.bands or range(source.n_bands))
     images = np.zeros((len(source), n_bands, recipe.size, recipe.size), np.float32)
     flags, (radius, scale) = np.zeros(len(source), np.int32), np.full((2, len(source)), np.nan)
-    for chunk in name_bands(source, recipe.bands):
+    for chunk in prefetch(name_bands(source, recipe.bands)):
         frames = preprocess(chunk, recipe)
         images[chunk.row], flags[chunk.row], radius[chunk.row] = frames.data, frames.flags, frames.radius
         scale[chunk.row] = _frame_scale(chunk, frames, recipe)

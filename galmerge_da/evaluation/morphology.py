@@ -1,12 +1,14 @@
 """The classical measures of a galaxy's shape, as columns beside a catalogue's others."""
 
+from contextlib import closing
+
 import numpy as np
 from tqdm import tqdm
 
 from galmerge_da.evaluation.asymmetry import galaxy_image
 from galmerge_da.flags import Flag
 from galmerge_da.inference.catalogue import append_columns, flags_column, morphology_columns
-from galmerge_da.io import Cutouts, CutoutSource, open_cutouts
+from galmerge_da.io import Cutouts, CutoutSource, open_cutouts, prefetch
 from galmerge_da.morphology import MEASURES, measure_morphology
 from galmerge_da.preprocessing import given_radii
 
@@ -55,8 +57,8 @@ def morphology_table(source, *, progress=False, **options):
     """
     if not isinstance(source, Cutouts | CutoutSource):
         source = open_cutouts(source, chunk_size=64, **options)
-    chunks = [source] if isinstance(source, Cutouts) else source
-    with tqdm(total=len(source), disable=not progress, unit="galaxy") as bar:
+    reading = prefetch([source] if isinstance(source, Cutouts) else source)
+    with tqdm(total=len(source), disable=not progress, unit="galaxy") as bar, closing(reading) as chunks:
         measured = [_measure(cutouts, bar) for cutouts in chunks]
     values = {name: np.concatenate([np.zeros(0), *(chunk[name] for chunk, _ in measured)]) for name in MEASURES}
     flags = np.concatenate([np.zeros(0, np.int32), *(chunk for _, chunk in measured)])

@@ -1,5 +1,6 @@
 """`classify`: a table of cutouts in, a catalogue of merger probabilities out, a chunk at a time."""
 
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -13,7 +14,7 @@ from galmerge_da.flags import FATAL, Flag
 from galmerge_da.inference.catalogue import build_catalogue, catalogue_meta
 from galmerge_da.inference.classifier import MergerClassifier, check_threshold, default_model_path
 from galmerge_da.inference.predict import limit_threads
-from galmerge_da.io import open_cutouts
+from galmerge_da.io import open_cutouts, prefetch
 from galmerge_da.morphology import MEASURES, measure_morphology
 from galmerge_da.preprocessing import frame_radii, match_bands, preprocess, warn_of_mismatch
 
@@ -21,7 +22,7 @@ __all__ = ["classify"]
 
 #: Galaxies read at once, and chunks handed to a client at once.
 _CHUNK = 256
-_WINDOW = 32
+_WINDOW = 16
 
 
 def classify(
@@ -135,14 +136,13 @@ def classify(
     shape = {name: np.full(n_rows, np.nan) for name in MEASURES} if morphology else {}
     work = partial(_classify_chunk, classifier, device, bool(morphology))
     with limit_threads(n_threads), tqdm(total=n_rows, disable=not progress, desc="classify", unit="galaxy") as bar:
-        for rows, chunk_raw, chunk_calibrated, chunk_radii, chunk_flags, chunk_shape in _map(
-            work, name_bands(source, classifier.bands), client
-        ):
-            raw[rows], calibrated[rows], radii[rows] = chunk_raw, chunk_calibrated, chunk_radii
-            flags[rows] = chunk_flags
-            for name in shape:
-                shape[name][rows] = chunk_shape[name]
-            bar.update(len(rows))
+        with closing(_map(work, name_bands(source, classifier.bands), client)) as results:
+            for rows, chunk_raw, chunk_calibrated, chunk_radii, chunk_flags, chunk_shape in results:
+                raw[rows], calibrated[rows], radii[rows] = chunk_raw, chunk_calibrated, chunk_radii
+                flags[rows] = chunk_flags
+                for name in shape:
+                    shape[name][rows] = chunk_shape[name]
+                bar.update(len(rows))
     warn_of_mismatch(flags, source, classifier.preprocessing)
     table = source.table
     if isinstance(cutouts, QTable) and not isinstance(table, QTable):
@@ -184,11 +184,16 @@ def _classify_chunk(classifier, device, morphology, cutouts):
 
 
 def _map(work, chunks, client):
-    """Results in order, of a plain loop or of a client that gets some chunks at a time."""
+    """Results in order: of this thread, or of a client that gets some chunks at a time; the next are read meanwhile."""
     if client is None:
-        yield from map(work, chunks)
+        with closing(prefetch(chunks)) as chunks:
+            yield from map(work, chunks)
         return
-    chunks = iter(chunks)
+    gather = getattr(client, "gather", iter)
+    chunks, pending = iter(chunks), None
     while window := list(islice(chunks, _WINDOW)):
-        results = client.map(work, window)
-        yield from client.gather(results) if hasattr(client, "gather") else results
+        if pending is not None:
+            yield from gather(pending)
+        pending = client.map(work, window)
+    if pending is not None:
+        yield from gather(pending)

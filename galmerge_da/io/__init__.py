@@ -6,6 +6,7 @@ from galmerge_da.io.datasets import save_cutouts
 from galmerge_da.io.detect import find_sources
 from galmerge_da.io.downloads import DATASETS, download
 from galmerge_da.io.mosaics import extract_cutouts
+from galmerge_da.io.prefetch import prefetch
 from galmerge_da.io.published import load_published
 from galmerge_da.io.services import fetch_cutouts
 from galmerge_da.io.source import CutoutSource, open_cutouts
@@ -22,6 +23,7 @@ __all__ = [
     "find_twins",
     "load_published",
     "open_cutouts",
+    "prefetch",
     "read_catalog",
     "save_cutouts",
     "write_catalog",

@@ -4,8 +4,9 @@ The kind of a file is read from its first bytes, never from its name.
 """
 
 import re
+import threading
 import warnings
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -35,12 +36,19 @@ _MAGIC = {
     b"PAR1": "Parquet",
 }
 
+_ONE_THREAD = threading.RLock()
+
 _EXTENSION = re.compile(r"(.+)\[([^\[\]]+)\]$")
 
 
+@contextmanager
 def quiet():
-    """A context in which no library can warn: what matters becomes a flag or an error."""
-    return warnings.catch_warnings(action="ignore")
+    """A context in which no library can warn: what matters becomes a flag or an error.
+
+    One thread at a time: the filters of warnings belong to the whole process.
+    """
+    with _ONE_THREAD, warnings.catch_warnings(action="ignore"):
+        yield
 
 
 def split_extension(path):

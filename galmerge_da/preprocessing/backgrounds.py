@@ -1,11 +1,10 @@
 """The sky of one image: in an annulus, or as a smooth surface."""
 
-import warnings
-
 import numpy as np
 from astropy.stats import sigma_clipped_stats
 from scipy import ndimage
 
+from galmerge_da.io.files import quiet
 from galmerge_da.photometry import edge_background
 
 __all__ = ["annulus_level", "mesh_background"]
@@ -80,7 +79,7 @@ def mesh_background(image, level, boxes):
     box = max(_SMALLEST_BOX, min(image.shape[1:]) // boxes)
     for band, sky, known in zip(rest, surface, level, strict=True):
         try:
-            with warnings.catch_warnings(action="ignore"):  # boxes that are left out
+            with quiet():  # boxes that are left out
                 sky += Background2D(band, box, mask=sources, **options).background
         except ValueError:  # sources are everywhere
             sky[:] = known

@@ -10,7 +10,8 @@ from astropy.table import Table, vstack
 
 from galmerge_da.exceptions import InputError, TrainingError
 from galmerge_da.flags import Flag
-from galmerge_da.io import open_cutouts
+from galmerge_da.inference.api import name_bands
+from galmerge_da.io import open_cutouts, prefetch
 from galmerge_da.preprocessing import PreprocessingRecipe, preprocess, warn_of_mismatch
 from galmerge_da.training.splits import SPLITS, assign_splits
 
@@ -96,7 +97,7 @@ def load_domain(data, name, recipe, preprocessing, *, reading=None, order=None):
         known = order is not None and set(order) == set(cutouts.bands)
         preprocessing = replace(preprocessing, bands=tuple(order if known else cutouts.bands))
     images, flags = None, np.zeros(len(table), np.int32)
-    for chunk in cutouts:
+    for chunk in prefetch(name_bands(cutouts, preprocessing.bands)):
         if images is None and preprocessing.scale == "pixels" and preprocessing.pixel_scale is None:
             preprocessing = replace(preprocessing, pixel_scale=_common_scale(chunk.pixel_scale))
         frames = preprocess(chunk, preprocessing)
