@@ -17,7 +17,8 @@ from numpy.testing import assert_allclose
 from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.flags import Flag
 from galmerge_da.io import extract_cutouts, find_sources, open_cutouts, save_cutouts
-from galmerge_da.io.layers import open_layers, zero_point
+from galmerge_da.io.files import header_zero_point
+from galmerge_da.io.layers import open_layers
 
 rng = np.random.default_rng(8)
 SKY = rng.normal(10, 1, size=(3, 120, 200)).astype(np.float32)  # the whole field, from which tiles are taken
@@ -214,7 +215,7 @@ def test_tiles_are_brought_to_the_zero_point_and_unit_of_the_first(tmp_path):
     [({"MAGZERO": 25.1}, 25.1), ({"ZP": "27"}, 27.0), ({"FLUXMAG0": 1e10}, 25.0), ({"ZP": "none"}, None), ({}, None)],
 )
 def test_zero_points_are_read_from_headers(header, expected):
-    assert zero_point(header) == expected
+    assert header_zero_point(header) == expected
 
 
 def test_zero_points_of_bands_may_differ(tmp_path):

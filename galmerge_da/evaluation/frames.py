@@ -12,7 +12,7 @@ from galmerge_da.preprocessing import Frames, preprocess, warn_of_mismatch
 __all__ = ["frames_table", "iterate_frames", "make_frames", "usable_rows"]
 
 #: Keys of a header that are no longer true of frames.
-_ABOUT_IMAGES = ("SURVEY", "BANDS", "STRETCH", "RADPIX", "PIXSCALE", "ZEROPNT", "FLUXUNIT")
+_ABOUT_IMAGES = ("SURVEY", "BANDS", "STRETCH", "RADPIX", "PIXSCALE", "MAGZERO", "ZEROPNT", "FLUXUNIT")
 
 #: Galaxies read at once.
 _CHUNK = 256

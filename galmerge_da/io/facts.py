@@ -18,6 +18,7 @@ from galmerge_da.specs import SurveySpec
 
 __all__ = [
     "Facts",
+    "ab_magnitude",
     "angle",
     "bands_of_columns",
     "column_of",
@@ -199,21 +200,33 @@ def _zero_point(value, n_bands):
     return values * u.ABmag
 
 
+def ab_magnitude(unit):
+    """AB magnitude of one unit of flux; None where the unit does not say it."""
+    if unit is None or isinstance(unit, u.UnrecognizedUnit):
+        return None
+    try:
+        flux = u.Unit(unit).to(u.Jy, equivalencies=u.zero_point_flux(_AB_ZERO))
+    except u.UnitsError:
+        return None
+    return float((flux * u.Jy).to_value(u.ABmag))
+
+
 def _known_zero_point(pixels, header, spec, names):
-    """What the unit of the images says, else the header, else the survey; None where none does."""
-    if pixels.unit is not None and not isinstance(pixels.unit, u.UnrecognizedUnit):
-        try:
-            flux = u.Unit(pixels.unit).to(u.Jy, equivalencies=u.zero_point_flux(_AB_ZERO))
-        except u.UnitsError:
-            return None
-        return np.full(pixels.n_bands, (flux * u.Jy).to_value(u.ABmag)) * u.ABmag
+    """What the unit of the images says, else the header of the data set, of the images, the survey; or None."""
+    of_unit = ab_magnitude(pixels.unit)
+    if of_unit is not None:
+        return np.full(pixels.n_bands, of_unit) * u.ABmag
     try:
         values = np.array([float(word) for word in str(header).split(",")])
     except ValueError:
         values = np.array([np.nan])
     if len(values) in (1, pixels.n_bands) and np.all(np.isfinite(values)):
         return np.broadcast_to(values, pixels.n_bands) * u.ABmag
-    return spec and _of_bands(spec, spec.zero_point, names)
+    if pixels.zero_points is not None:
+        return pixels.zero_points * u.ABmag
+    # counts are not the fluxes that a survey publishes
+    published = pixels.unit is None or isinstance(pixels.unit, u.UnrecognizedUnit)
+    return spec and _of_bands(spec, spec.zero_point, names) if published else None
 
 
 def gather_facts(pixels, table, meta, *, bands, columns=None, survey, pixel_scale, psf_fwhm, zero_point=None):
@@ -274,7 +287,8 @@ def gather_facts(pixels, table, meta, *, bands, columns=None, survey, pixel_scal
     stretched = pixels.stretched or _is_stretched(pixels, survey, said["STRETCH"])
     zero = None if zero_point is None else _zero_point(zero_point, n_bands)
     if zero is None and not stretched:
-        zero = _known_zero_point(pixels, stated(meta, "ZEROPNT"), spec, names)
+        header = stated(meta, "ZEROPNT")
+        zero = _known_zero_point(pixels, stated(meta, "MAGZERO") if header is None else header, spec, names)
     depth = None if spec is None or spec.depth is None else _of_bands(spec, spec.depth, names)
     return Facts(names, spec and spec.name, scale, fwhm, radii_per_pixel, stretched, zero, depth)
 

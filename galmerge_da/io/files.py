@@ -3,6 +3,7 @@
 The kind of a file is read from its first bytes, never from its name.
 """
 
+import math
 import re
 import threading
 import warnings
@@ -18,10 +19,19 @@ from astropy.wcs import WCS
 from PIL import Image
 
 from galmerge_da.exceptions import InputError
-from galmerge_da.io.facts import bands_of_columns
+from galmerge_da.io.facts import ab_magnitude, bands_of_columns
 from galmerge_da.io.pictures import Picture, ShapeError, cube, merge, to_float32
 
-__all__ = ["celestial_wcs", "header_unit", "image_hdu", "quiet", "read_picture", "sniff", "split_extension"]
+__all__ = [
+    "celestial_wcs",
+    "header_unit",
+    "header_zero_point",
+    "image_hdu",
+    "quiet",
+    "read_picture",
+    "sniff",
+    "split_extension",
+]
 
 _MAGIC = {
     b"SIMPLE": "fits",
@@ -35,6 +45,10 @@ _MAGIC = {
     b"\x89HDF": "HDF5",
     b"PAR1": "Parquet",
 }
+
+#: Keys of the AB magnitude of one unit of flux, and, last, of the flux of magnitude 0.
+_ZERO_POINTS = ("MAGZERO", "MAGZPT", "MAGZP", "ZP", "ZEROPT", "PHOTZP")
+_FLUX_OF_ZERO = "FLUXMAG0"
 
 _ONE_THREAD = threading.RLock()
 
@@ -195,12 +209,15 @@ def _read_hdu(hdu, axes):
         raise ShapeError("the image has no pixels")
     while values.ndim > 3 and values.shape[0] == 1:
         values = values[0]
+    data, unit = to_float32(cube(values, axes)), header_unit(header)
+    zero = header_zero_point(header) if ab_magnitude(unit) is None else None
     return Picture(
-        data=to_float32(cube(values, axes)),
-        unit=header_unit(header),
+        data=data,
+        unit=unit,
         wcs=celestial_wcs(header),
         header=header,
         eight_bit=values.dtype == np.uint8,
+        zero_points=None if zero is None else (zero,) * len(data),
     )
 
 
@@ -208,6 +225,20 @@ def header_unit(header):
     """Unit of the pixels as ``BUNIT`` has it, or None."""
     text = header.get("BUNIT")
     return u.Unit(text, parse_strict="silent") if isinstance(text, str) and text.strip() else None
+
+
+def header_zero_point(header):
+    """AB magnitude of one unit of flux, as a header states it; None if it does not."""
+    for key in (*_ZERO_POINTS, _FLUX_OF_ZERO):
+        try:
+            value = float(header[key])
+        except (KeyError, TypeError, ValueError):
+            continue
+        if key == _FLUX_OF_ZERO:
+            value = 2.5 * math.log10(value) if value > 0 else math.nan
+        if math.isfinite(value):
+            return value
+    return None
 
 
 def _read_npy(path, extension, axes):

@@ -1,6 +1,5 @@
 """Images of a field that are read in windows, so that a file larger than memory is no trouble."""
 
-import math
 from functools import partial
 from io import BytesIO
 from os import PathLike
@@ -15,11 +14,7 @@ from galmerge_da.io.facts import bands_of_columns
 from galmerge_da.io.files import celestial_wcs, header_unit, image_hdu, quiet, read_picture, sniff, split_extension
 from galmerge_da.io.pictures import as_picture, cube, split, to_float32
 
-__all__ = ["Layer", "open_layers", "pixel_size", "zero_point"]
-
-#: Keys of the AB magnitude of one unit of flux, and, last, of the flux of magnitude 0.
-_ZERO_POINTS = ("MAGZERO", "MAGZPT", "MAGZP", "ZP", "ZEROPT", "PHOTZP")
-_FLUX_OF_ZERO = "FLUXMAG0"
+__all__ = ["Layer", "open_layers", "pixel_size"]
 
 _HDUS = (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)
 
@@ -99,20 +94,6 @@ class Layer:
 def _part(part):
     """A mask or weight, of an NDData or from a file of its own, as something to index."""
     return part.pixels if isinstance(part, Layer) else part
-
-
-def zero_point(header):
-    """AB magnitude of one unit of flux, as a header states it; None if it does not."""
-    for key in (*_ZERO_POINTS, _FLUX_OF_ZERO):
-        try:
-            value = float(header[key])
-        except (KeyError, TypeError, ValueError):
-            continue
-        if key == _FLUX_OF_ZERO:
-            value = 2.5 * math.log10(value) if value > 0 else math.nan
-        if math.isfinite(value):
-            return value
-    return None
 
 
 def pixel_size(wcs):

@@ -25,7 +25,7 @@ _WEIGHT = "inverse variance (band, y, x)"
 _NEIGHBOURS = "pixels of other sources (y, x)"
 
 #: Facts about other images than those that are cut.
-_SAID = ("SURVEY", "RADPIX", "STRETCH", "BANDS", "PIXSCALE", "MAGZERO")
+_SAID = ("SURVEY", "RADPIX", "STRETCH", "BANDS", "PIXSCALE", "MAGZERO", "ZEROPNT")
 
 
 def extract_cutouts(catalog, images, size, *, bands=None, weights=None, masks=None, segments=None):

@@ -3,6 +3,7 @@
 Nothing here knows about tables, files or rows.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import reduce
@@ -56,6 +57,8 @@ class Picture:
         Facts that the file states.
     eight_bit : bool
         True where the pixels were stored as unsigned bytes.
+    zero_points : tuple of float, or None
+        AB magnitude of one unit of flux in each band, where the header states it and the unit does not.
     """
 
     data: np.ndarray
@@ -66,6 +69,7 @@ class Picture:
     stretched: bool = False
     header: Mapping = field(default_factory=dict)
     eight_bit: bool = False
+    zero_points: tuple | None = None
 
 
 def check_axes(axes):
@@ -256,5 +260,8 @@ def merge(pictures):
         mask = np.concatenate([np.zeros(p.data.shape, bool) if p.mask is None else p.mask for p in pictures])
     if all(p.weight is not None for p in pictures):
         weight = np.concatenate([p.weight / np.float32(f) ** 2 for p, f in zip(pictures, factors, strict=True)])
+    zero_points = None
+    if all(p.zero_points is not None for p in pictures):
+        zero_points = tuple(p.zero_points[0] + 2.5 * math.log10(f) for p, f in zip(pictures, factors, strict=True))
     eight_bit = all(p.eight_bit for p in pictures)
-    return Picture(data, mask, weight, first.unit, first.wcs, False, first.header, eight_bit)
+    return Picture(data, mask, weight, first.unit, first.wcs, False, first.header, eight_bit, zero_points)

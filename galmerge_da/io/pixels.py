@@ -2,7 +2,7 @@
 
 Every class has `n_rows`, `n_bands`, `unit`, `stretched`, `eight_bit` (None
 where no image can be read), `n_pixels` (of a typical image), `has_wcs`,
-`facts` (what files state) and `read`.
+`facts` and `zero_points` (what files state) and `read`.
 """
 
 from collections import Counter
@@ -91,6 +91,7 @@ class ArrayPixels:
 
     stretched = False
     has_wcs = False
+    zero_points = None
 
     def __init__(self, columns, axes, mask=None):
         self._columns = [untensor(column) for column in columns]
@@ -172,6 +173,8 @@ class RowPixels:
         One array of bool a row: one for all columns, or one each.
     n_bands : int, optional
         Number of bands that every image must have; by default what most of a sample have.
+    zero_points : bool, optional
+        Whether images are brought to the zero points of the first that states some.
 
     Raises
     ------
@@ -179,7 +182,7 @@ class RowPixels:
         If images can be read, but all have the wrong number of bands.
     """
 
-    def __init__(self, columns, axes, folder=None, mask=None, n_bands=None):
+    def __init__(self, columns, axes, folder=None, mask=None, n_bands=None, zero_points=True):
         self._columns = columns
         self._axes = axes
         self._folder = Path(folder or "")
@@ -202,6 +205,8 @@ class RowPixels:
         stated = (p.unit for p in sample if p.unit is not None)
         self.unit = next(stated, columns[0].unit if isinstance(columns[0], Column) else None)
         self.facts = sample[0].header if sample else {}
+        stated = (self._zero_points_of(p) for p in sample if zero_points and p.zero_points is not None)
+        self.zero_points = next(stated, None)
         self.has_wcs = any(p.wcs is not None for p in sample)
         self.n_pixels = max((p.data.size for p in sample), default=1)
 
@@ -256,11 +261,18 @@ class RowPixels:
             raise ShapeError(f"it has {len(picture.data)} band(s), not {self.n_bands}")
         if picture.stretched != self.stretched:
             raise InputError("colour pictures and linear images are mixed")
-        factor = np.float32(convert(picture, self.unit))
-        if factor == 1:
+        factor = convert(picture, self.unit)
+        if self.zero_points is not None and picture.zero_points is not None:
+            factor = factor * 10 ** (0.4 * (self.zero_points - self._zero_points_of(picture)))[:, None, None]
+        factor = np.float32(factor)
+        if np.all(factor == 1):
             return picture
         weight = None if picture.weight is None else picture.weight / factor**2
         return replace(picture, data=picture.data * factor, weight=weight)
+
+    def _zero_points_of(self, picture):
+        """AB magnitude of one of our units of flux on a picture, one a band."""
+        return np.array(picture.zero_points) + 2.5 * np.log10(convert(picture, self.unit))
 
     def read(self, start, stop):
         """Rows ``start`` to ``stop`` as a `Block`."""
@@ -316,6 +328,7 @@ class HeldPixels:
         self.stretched = cutouts.stretched
         self.eight_bit = False
         self.facts = {}
+        self.zero_points = None
         self.has_wcs = cutouts.wcs is not None
         shapes = {np.shape(image) for image in cutouts.data}
         votes = Counter(np.shape(image)[0] for image in cutouts.data if np.size(image))

@@ -223,7 +223,8 @@ def open_cutouts(
         Angle: one for all, one a band, one a row (or the column that has it), or ``(N, C)``.
     zero_point : float, array_like or `~astropy.units.Quantity`, optional
         AB magnitude of one unit of flux, one for all or one a band. Without it,
-        it is taken from the unit of the images, the data set or the survey.
+        it is taken from the unit of the images, the data set, the headers of
+        FITS images (which are then brought to that of the first) or the survey.
     mask : str, list of str or array_like of bool, optional
         True where a pixel must not be used: a column or one a band, or an
         array ``(N, H, W)`` or like the images.
@@ -258,7 +259,7 @@ def open_cutouts(
         held, pixels = Held([], source.table), HeldPixels(source)
     else:
         held = hold(source, image, mask if _are_names(mask) else ())
-        pixels = _make_pixels(held, axes, mask, names and len(names))
+        pixels = _make_pixels(held, axes, mask, names and len(names), zero_point is None)
     facts = gather_facts(
         pixels, held.table, held.meta, bands=bands, columns=held.bands, survey=survey, pixel_scale=pixel_scale,
         psf_fwhm=psf_fwhm, zero_point=zero_point,
@@ -284,12 +285,12 @@ def _inherit(cutouts, facts):
     return Facts(**kept)
 
 
-def _make_pixels(held, axes, mask, n_bands):
+def _make_pixels(held, axes, mask, n_bands, zero_points):
     masks = _masks(held, mask)
     arrays = [getattr(column, "dtype", None) is not None and np.ndim(column) > 1 for column in held.columns]
     if all(arrays) and all(column.dtype.kind != "O" for column in held.columns):
         return ArrayPixels(held.columns, axes, masks)
-    return RowPixels(held.columns, axes, held.folder, masks, n_bands)
+    return RowPixels(held.columns, axes, held.folder, masks, n_bands, zero_points)
 
 
 def _masks(held, mask):

@@ -9,7 +9,8 @@ from astropy.io import fits
 
 from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.io.facts import check_bands, parse_bands, stated
-from galmerge_da.io.layers import open_layers, pixel_size, zero_point
+from galmerge_da.io.files import header_zero_point
+from galmerge_da.io.layers import open_layers, pixel_size
 from galmerge_da.io.pictures import ShapeError, convert
 from galmerge_da.io.regrid import regrid, same_grid
 
@@ -45,7 +46,7 @@ class Tile:
         self.shape = first.shape[1:]
         self.unit = first.unit
         self.wcs = next((layer.wcs for layer in layers if layer.wcs is not None), None)
-        self.zero_points = [zero_point(layer.header) for layer in layers for _ in range(layer.shape[0])]
+        self.zero_points = [header_zero_point(layer.header) for layer in layers for _ in range(layer.shape[0])]
         self.has_weight = all(layer.weight is not None for layer in layers)
         self.factors = [convert(layer, self.unit) for layer in layers]
         self._on_grid = [self._is_on_grid(number, layer) for number, layer in enumerate(layers)]
