@@ -1,12 +1,10 @@
-"""Data sets in HDF5 and Parquet become the same `Cutouts` as the arrays that were put into them."""
-
-import pickle
-import tracemalloc
+"""Data sets in HDF5: what is kept beside the pixels, and what is wrong with a file."""
 
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.table import Column, MaskedColumn, QTable, Table
+from astropy.table import Column, MaskedColumn, Table
+from input_writers import h5_group
 
 from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.io import open_cutouts
@@ -26,76 +24,6 @@ def pixels():
 def h5_table(path, table, address="data", **options):
     table.write(path, path=address, format="hdf5", **options)
     return path, {}
-
-
-def h5_group(path, columns, address="/", attributes=(), **options):
-    with h5py.File(path, "w") as file:
-        group = file.require_group(address)
-        for name, values in columns.items():
-            group.create_dataset(name, data=values, **options)
-        group.attrs.update(attributes)
-    return path, {}
-
-
-def with_options(held, **options):
-    return held[0], {**held[1], **options}
-
-
-HDF5 = {
-    "table": lambda f, p: h5_table(f, Table({"id": IDS, "image": p})),
-    "table with its description": lambda f, p: h5_table(
-        f, QTable({"id": IDS, "image": p * u.nJy}), serialize_meta=True
-    ),
-    "table with a mask": lambda f, p: h5_table(
-        f, Table({"id": IDS, "image": MaskedColumn(p, mask=np.zeros(p.shape, bool))}), serialize_meta=True
-    ),
-    "table in a group": lambda f, p: h5_table(f, Table({"id": IDS, "image": p}), "a/b"),
-    "big-endian table": lambda f, p: h5_table(f, Table({"id": IDS, "image": p.astype(">f8")})),
-    "table with a column a band": lambda f, p: with_options(
-        h5_table(f, Table({"id": IDS, "x": p[:, 0], "y": p[:, 1], "z": p[:, 2]})), image=["x", "y", "z"]
-    ),
-    "group": lambda f, p: h5_group(f, {"id": IDS, "image": p}),
-    "group in chunks, compressed": lambda f, p: h5_group(
-        f, {"id": IDS, "image": p}, "survey", chunks=True, compression="gzip"
-    ),
-    "group HWC": lambda f, p: with_options(h5_group(f, {"id": IDS, "image": np.moveaxis(p, 1, -1)}), axes="HWC"),
-    "group with an array a band": lambda f, p: with_options(
-        h5_group(f, {"id": IDS, "x": p[:, 0], "y": p[:, 1], "z": p[:, 2]}), image=["x", "y", "z"]
-    ),
-    "group by its name": lambda f, p: (f"{h5_group(f, {'id': IDS, 'image': p}, 'a/b')[0]}[a/b]", {}),
-    "group by a number": lambda f, p: (f"{h5_group(f, {'id': IDS, 'image': p}, '0')[0]}[0]", {}),
-    "group without columns": lambda f, p: h5_group(f, {"image": p}),
-}
-
-
-@pytest.fixture(params=HDF5)
-def held(request, tmp_path, pixels):
-    source, options = HDF5[request.param](tmp_path / "set.h5", pixels)
-    return source, {"bands": BANDS, "chunk_size": 3, **options}
-
-
-def test_every_form_gives_the_same_cutouts(held, pixels):
-    source, options = held
-    opened = open_cutouts(source, **options)
-    expected = open_cutouts(Table({"id": IDS, "image": pixels}), bands=BANDS).read()
-    for cutouts in (opened.read(), pickle.loads(pickle.dumps(opened)).read()):
-        assert cutouts.data.dtype == np.float32 and cutouts.data.flags.c_contiguous
-        assert np.array_equal(cutouts.data, expected.data)
-        assert cutouts.bands == BANDS and not cutouts.flags.any()
-        assert cutouts.mask is None or not cutouts.mask.any()
-        assert cutouts.row.tolist() == list(range(N))
-        if "id" in cutouts.table.colnames:
-            assert cutouts.table["id"].tolist() == IDS.tolist()
-        assert set(cutouts.table.colnames) <= {"id", "row"}
-
-
-def test_chunks_are_the_rows_in_order_again_and_again(held, pixels):
-    source, options = held
-    opened = open_cutouts(source, **options)
-    for _ in range(2):
-        chunks = list(opened)
-        assert [len(chunk) for chunk in chunks] == [3, 3, 1]
-        assert np.array_equal(np.concatenate([chunk.data for chunk in chunks]), pixels)
 
 
 def test_hdf5_keeps_masks_units_descriptions_and_meta(tmp_path, pixels):
@@ -196,14 +124,3 @@ def test_a_missing_library_says_what_to_install(tmp_path, pixels, monkeypatch):
     monkeypatch.setattr("importlib.import_module", missing)
     with pytest.raises(InputError, match=r"needs h5py: python -m pip install 'galmerge_da\[hdf5\]'"):
         open_cutouts(tmp_path / "a.h5")
-
-
-@pytest.mark.parametrize("n_rows", [400, 1600])
-def test_memory_of_hdf5_does_not_grow_with_rows(tmp_path, n_rows):
-    path, _ = h5_group(tmp_path / "a.h5", {"image": np.zeros((n_rows, 3, 32, 32), np.float32)})
-    tracemalloc.start()
-    for _ in open_cutouts(path, chunk_size=50):
-        pass
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 4 * 50 * 3 * 32 * 32 * 4

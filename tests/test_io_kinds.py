@@ -1,4 +1,4 @@
-"""The same galaxies, held in every way a user can hold them, become the same `Cutouts`."""
+"""What is kept and what is made of the things that users hold: labels, units, masks, sizes, pictures, flags."""
 
 import sys
 
@@ -6,15 +6,16 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.nddata import CCDData, Cutout2D, InverseVariance, NDData, StdDevUncertainty
+from astropy.nddata import CCDData, InverseVariance, NDData, StdDevUncertainty
 from astropy.table import MaskedColumn, QTable, Table
 from astropy.utils.masked import Masked
 from astropy.wcs import WCS
+from input_writers import hlsp, objects, published, write_each
 from PIL import Image
 
 from galmerge_da.exceptions import InputWarning
 from galmerge_da.flags import Flag
-from galmerge_da.io import CutoutSource, open_cutouts, save_cutouts
+from galmerge_da.io import open_cutouts
 
 N, C, H, W = 7, 3, 12, 14
 BANDS = ("g", "r", "i")
@@ -25,203 +26,14 @@ def pixels():
     return np.random.default_rng(3).normal(100, 20, (N, C, H, W)).astype(np.float32)
 
 
-def objects(values):
-    column = np.empty(len(values), dtype=object)
-    column[:] = list(values)
-    return column
-
-
 def table(column, **columns):
     return Table({"id": np.arange(N) + 50, "image": column, **columns})
-
-
-def write_each(folder, pixels, write, suffix):
-    names = [str(folder / f"galaxy{row}{suffix}") for row in range(len(pixels))]
-    for name, image in zip(names, pixels, strict=True):
-        write(name, image)
-    return names
-
-
-def write_fits(name, image):
-    fits.writeto(name, image)
-
-
-def write_extension(name, image):
-    file = name.split("[")[0]
-    hdus = [fits.PrimaryHDU(np.zeros((3, 3))), fits.ImageHDU(image, name="SCI"), fits.ImageHDU(image * 0, name="ERR")]
-    fits.HDUList(hdus).writeto(file)
-
-
-def write_compressed(name, image):
-    fits.HDUList([fits.PrimaryHDU(), fits.CompImageHDU(image, compression_type="GZIP_2", quantize_level=0)]).writeto(
-        name
-    )
-
-
-def write_bands(name, image):
-    file = name.split("[")[0]
-    hdus = [fits.ImageHDU(plane, name=band) for band, plane in zip(BANDS, image, strict=True)]
-    fits.HDUList([fits.PrimaryHDU(), *hdus[::-1]]).writeto(file)
-
-
-def bands_of_one_file(folder, pixels):
-    names = write_each(folder, pixels, write_bands, ".fits")
-    columns = {band: [f"{name}[{band}]" for name in names] for band in BANDS}
-    return Table({"id": np.arange(N) + 50, **columns}), {"image": list(BANDS)}
-
-
-def in_single_bands(folder, pixels, write, suffix):
-    columns = {}
-    for band in range(C):
-        (folder / str(band)).mkdir()
-        columns[f"image_{band}"] = write_each(folder / str(band), pixels[:, band], write, suffix)
-    return Table({"id": np.arange(N) + 50, **columns}), {"image": list(columns)}
-
-
-def csv_table(folder, pixels):
-    (folder / "stamps").mkdir()
-    write_each(folder / "stamps", pixels, write_fits, ".fits")
-    names = [f"stamps/galaxy{row}.fits" for row in range(N)]
-    Table({"id": np.arange(N) + 50, "image": names}).write(folder / "list.csv")
-    return folder / "list.csv", {}
-
-
-def fits_table(folder, pixels):
-    save_cutouts(table(pixels), folder / "set.fits")
-    return folder / "set.fits", {}
-
-
-def hlsp(folder, pixels):
-    labels = fits.ImageHDU(np.arange(N, dtype=float))
-    fits.HDUList([fits.PrimaryHDU(pixels), labels]).writeto(folder / "hlsp.fits")
-    return folder / "hlsp.fits", {}
-
-
-def published(folder, pixels):
-    np.save(folder / "Sim_X_noisy.npy", pixels)
-    np.save(folder / "Sim_y_noisy.npy", np.arange(N, dtype=float))
-    return folder / "Sim_X_noisy.npy", {}
-
-
-def tensor(pixels):
-    return pytest.importorskip("torch").from_numpy(pixels.copy())
-
-
-KINDS = {
-    "array column": lambda f, p: (table(p), {}),
-    "array column HWC": lambda f, p: (table(np.moveaxis(p, 1, -1)), {"axes": "HWC"}),
-    "big-endian column": lambda f, p: (table(p.astype(">f4")), {}),
-    "float64 column": lambda f, p: (table(p.astype(float)), {}),
-    "non-contiguous column": lambda f, p: (table(np.repeat(p, 2, axis=-1)[..., ::2]), {}),
-    "column of another name": lambda f, p: (Table({"id": np.arange(N) + 50, "stamp": p}), {"image": "stamp"}),
-    "QTable": lambda f, p: (QTable({"id": np.arange(N) + 50, "image": p * u.nJy}), {}),
-    "masked column": lambda f, p: (table(MaskedColumn(p, mask=np.zeros(p.shape, bool))), {}),
-    "masked quantity": lambda f, p: (QTable({"id": np.arange(N) + 50, "image": Masked(p) * u.nJy}), {}),
-    "band columns": lambda f, p: (
-        Table({"id": np.arange(N) + 50, "a": p[:, 0], "b": p[:, 1], "c": p[:, 2]}),
-        {"image": ["a", "b", "c"]},
-    ),
-    "band columns of two units": lambda f, p: (
-        QTable({"id": np.arange(N) + 50, "a": p[:, 0] * u.nJy, "b": p[:, 1] / 1000 * u.uJy, "c": p[:, 2] * u.nJy}),
-        {"image": ["a", "b", "c"]},
-    ),
-    "structured array": lambda f, p: (table(p).as_array(), {}),
-    "array": lambda f, p: (p, {}),
-    "array HWC": lambda f, p: (np.moveaxis(p, 1, -1), {"axes": "HWC"}),
-    "quantity": lambda f, p: (p * u.nJy, {}),
-    "tensor": lambda f, p: (tensor(p), {}),
-    "tensor with a gradient": lambda f, p: (tensor(p).requires_grad_(), {}),
-    "list of arrays": lambda f, p: (list(p), {}),
-    "list of tensors": lambda f, p: (list(tensor(p)), {}),
-    "list of NDData": lambda f, p: ([NDData(image) for image in p], {}),
-    "object column of arrays": lambda f, p: (table(objects(p)), {}),
-    "block of numbers as objects": lambda f, p: (table(p.astype(object)), {}),
-    "array of objects": lambda f, p: (p.astype(object), {}),
-    "column of NDData": lambda f, p: (table(objects([NDData(image, unit=u.nJy) for image in p])), {}),
-    "column of CCDData": lambda f, p: (table(objects([CCDData(image, unit=u.nJy) for image in p])), {}),
-    "columns of Cutout2D": lambda f, p: (
-        Table(
-            {f"b{b}": objects([Cutout2D(image, (W // 2, H // 2), (H, W)) for image in p[:, b]]) for b in range(C)}
-            | {"id": np.arange(N) + 50}
-        ),
-        {"image": ["b0", "b1", "b2"]},
-    ),
-    "FITS paths": lambda f, p: (table(write_each(f, p, write_fits, ".fits")), {}),
-    "FITS paths as bytes": lambda f, p: (table(np.array(write_each(f, p, write_fits, ".fits"), dtype=bytes)), {}),
-    "pathlib paths": lambda f, p: (table(objects([f / name for name in write_each(f, p, write_fits, ".fits")])), {}),
-    "FITS in int": lambda f, p: (table(write_each(f, p, lambda n, i: write_fits(n, i.astype(">f8")), ".fits")), {}),
-    "FITS bz2 paths": lambda f, p: (table(write_each(f, p, write_fits, ".fits.bz2")), {}),
-    "FITS gz paths": lambda f, p: (table(write_each(f, p, write_fits, ".fits.gz")), {}),
-    "FITS extension number": lambda f, p: (table(write_each(f, p, write_extension, ".fits[1]")), {}),
-    "FITS extension name": lambda f, p: (table(write_each(f, p, write_extension, ".fits[SCI]")), {}),
-    "FITS extension version": lambda f, p: (table(write_each(f, p, write_extension, ".fits[SCI,1]")), {}),
-    "FITS tiles": lambda f, p: (table(write_each(f, p, write_compressed, ".fits.fz")), {}),
-    "FITS tiles by number": lambda f, p: (
-        table([f"{name}[1]" for name in write_each(f, p, write_compressed, ".fits.fz")]),
-        {},
-    ),
-    "FITS extension of gz": lambda f, p: (table(write_each(f, p, write_extension, ".fits.gz[SCI]")), {}),
-    "an extension a band": lambda f, p: (table(write_each(f, p, write_bands, ".fits[g,r,i]")), {}),
-    "an extension a band by number": lambda f, p: (table(write_each(f, p, write_bands, ".fits[3,2,1]")), {}),
-    "a column a band of extensions": bands_of_one_file,
-    "npy paths": lambda f, p: (table(write_each(f, p, np.save, ".npy")), {}),
-    "npy paths HWC": lambda f, p: (table(write_each(f, np.moveaxis(p, 1, -1), np.save, ".npy")), {"axes": "HWC"}),
-    "one FITS path a band": lambda f, p: in_single_bands(f, p, write_fits, ".fits"),
-    "one npy path a band": lambda f, p: in_single_bands(f, p, np.save, ".npy"),
-    "column of band paths": lambda f, p: (
-        table(np.stack(list(in_single_bands(f, p, np.save, ".npy")[0].columns[1:].values()), axis=1)),
-        {},
-    ),
-    "list of paths": lambda f, p: (write_each(f, p, write_fits, ".fits"), {}),
-    "csv": csv_table,
-    "FITS table": fits_table,
-    "FITS table as str": lambda f, p: (str(fits_table(f, p)[0]), {}),
-    "FITS table extension": lambda f, p: (f"{fits_table(f, p)[0]}[1]", {}),
-    "HLSP": hlsp,
-    "X.npy": published,
-    "Cutouts": lambda f, p: (open_cutouts(p).read(), {}),
-    "Cutouts in a list": lambda f, p: (open_cutouts(list(p)).read(), {}),
-    "CutoutSource": lambda f, p: (open_cutouts(p, bands=BANDS, chunk_size=3), {}),
-}
-
-
-@pytest.fixture(params=KINDS)
-def held(request, tmp_path, pixels):
-    source, options = KINDS[request.param](tmp_path, pixels)
-    return request.param, source, {"bands": BANDS, "chunk_size": 3, **options}
-
-
-def test_every_kind_gives_the_same_cutouts(held, pixels):
-    kind, source, options = held
-    opened = open_cutouts(source, **options)
-    assert isinstance(opened, CutoutSource)
-    assert (len(opened), opened.bands, opened.n_bands, opened.stretched) == (N, BANDS, C, False)
-    cutouts = opened.read()
-    assert cutouts.data.shape == (N, C, H, W)
-    assert cutouts.data.dtype == np.float32 and cutouts.data.dtype.isnative and cutouts.data.flags.c_contiguous
-    np.testing.assert_allclose(cutouts.data, pixels, rtol=3e-7)
-    assert not cutouts.flags.any() and cutouts.flags.dtype == np.int32
-    assert cutouts.row.tolist() == list(range(N))
-    assert cutouts.mask is None or not cutouts.mask.any()
-    assert len(cutouts.table) == len(opened.table) == N
-    if "id" in cutouts.table.colnames:
-        assert cutouts.table["id"].tolist() == [*range(50, 50 + N)]
-
-
-def test_chunks_are_the_rows_in_order_again_and_again(held, pixels):
-    _, source, options = held
-    opened = open_cutouts(source, **options)
-    for _ in range(2):
-        chunks = list(opened)
-        assert [len(chunk) for chunk in chunks] == [3, 3, 1]
-        np.testing.assert_allclose(np.concatenate([chunk.data for chunk in chunks]), pixels, rtol=3e-7)
-        assert np.concatenate([chunk.row for chunk in chunks]).tolist() == list(range(N))
 
 
 def test_pixels_leave_the_table_and_paths_stay(tmp_path, pixels):
     assert open_cutouts(table(pixels)).table.colnames == ["id"]
     assert open_cutouts(table(objects([NDData(image) for image in pixels]))).table.colnames == ["id"]
-    assert open_cutouts(table(write_each(tmp_path, pixels, write_fits, ".fits"))).table.colnames == ["id", "image"]
+    assert open_cutouts(table(write_each(tmp_path, pixels, fits.writeto, ".fits"))).table.colnames == ["id", "image"]
     assert open_cutouts(pixels).table["row"].tolist() == list(range(N))
     masks = np.zeros(pixels.shape, bool)
     assert open_cutouts(table(pixels, bad=masks), mask="bad").table.colnames == ["id"]
@@ -371,7 +183,7 @@ def test_bytes_of_a_picture_survey_are_stretched():
 
 
 def test_relative_paths_start_from_the_working_directory(tmp_path, monkeypatch, pixels):
-    write_each(tmp_path, pixels, write_fits, ".fits")
+    write_each(tmp_path, pixels, fits.writeto, ".fits")
     monkeypatch.chdir(tmp_path)
     names = [f"galaxy{row}.fits" for row in range(N)]
     assert not open_cutouts(Table({"image": names})).read().flags.any()

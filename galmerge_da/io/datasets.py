@@ -13,7 +13,7 @@ from astropy.table import Column, Table
 from galmerge_da.exceptions import InputError
 from galmerge_da.io.catalogs import read_fits_table, take_header_keys, write_catalog
 from galmerge_da.io.facts import bands_of_columns, column_of
-from galmerge_da.io.files import image_hdu, quiet, sniff, split_extension
+from galmerge_da.io.files import header_unit, image_hdu, quiet, sniff, split_extension
 from galmerge_da.io.hdf5 import open_hdf5
 from galmerge_da.io.lazy import Frame
 from galmerge_da.io.parquet import open_parquet
@@ -195,9 +195,11 @@ def _hold_fits(path, extension, image, masks):
     try:
         with quiet(), fits.open(path, memmap=True) as hdus:
             number = _table_number(hdus, extension, image)
-            stack = next((hdu.data for hdu in hdus if _is_stack(hdu)), None) if number is None else None
+            stack = next((hdu for hdu in hdus if _is_stack(hdu)), None) if number is None else None
             if stack is not None:
-                return Held([stack], _labels(_stored_labels(hdus), len(stack), path), dict(hdus[0].header))
+                images, unit = stack.data, header_unit(stack.header)
+                images = images if unit is None else Column(images, unit=unit, copy=False)
+                return Held([images], _labels(_stored_labels(hdus), len(images), path), dict(hdus[0].header))
             if number is None:
                 image_hdu(hdus, extension, path)
                 return _hold_list([str(path) if extension is None else f"{path}[{_name(extension)}]"])
