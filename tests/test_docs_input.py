@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
+from input_forms import ON_DISK, PROPERTIES, ROWS, matrix
 
 PAGE = Path(__file__).parents[1] / "docs" / "input.rst"
 
@@ -23,3 +24,14 @@ def test_the_example_of_a_mosaic_runs(tmp_path, monkeypatch):
     exec(code.replace("mergers = classify(cutouts)", ""), names)  # the packaged model has tests of its own
     assert names["cutouts"]["image"].shape == (2, 3, 151, 151)
     assert names["cutouts"].meta["BANDS"] == "g,r,i"
+
+
+def test_the_matrix_of_forms_is_what_is_tested():
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    start = lines.index(".. list-table::")
+    assert lines[start : start + len(list(matrix()))] == list(matrix())
+
+
+def test_every_form_of_the_matrix_is_tested_and_so_is_all_that_it_carries():
+    assert set(PROPERTIES) == set(ROWS) >= ON_DISK
+    assert all(ROWS.values()) and {name for made in PROPERTIES.values() for name in made} == {"mask", "wcs", "unit"}
