@@ -1,6 +1,7 @@
 """Catalogues survive FITS, ECSV, VOTable, Parquet and HDF5; of CSV, a warning says what does not."""
 
 import io
+import re
 import sys
 
 import astropy.units as u
@@ -11,7 +12,8 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.io.votable import parse, validate
-from astropy.table import MaskedColumn, QTable, Table
+from astropy.table import Column, MaskedColumn, QTable, Table
+from astropy.time import Time
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
@@ -169,6 +171,37 @@ def test_sky_coordinates_become_their_parts(path):
     again = read_catalog(path)
     assert again.colnames == ["where.ra", "where.dec", "z"] and again["where.ra"].unit == u.deg
     assert again["where.dec"].tolist() == [3, 4]
+
+
+UNITS = [
+    "nJy", "nmgy", "mag", "mag(AB)", "mag(ST)", "dex(cm / s2)", "erg / (Angstrom s cm2)", "%", "10 km", "electron / s",
+    "beam", "hourangle", "MJy / sr", "pix", "mag / arcsec2", "1e-17 erg / (s cm2)", "um", "arcsec / pix", "adu",
+    "ct / s", "km / (Mpc s)",
+]  # fmt: skip
+
+
+def test_every_unit_of_the_field_survives(path):
+    units = [*map(u.Unit, UNITS), u.Unit("furlongs", parse_strict="silent")]
+    write_catalog(Table({f"c{number}": Column([1.5], unit=unit) for number, unit in enumerate(units)}), path)
+    again = read_catalog(path)
+    assert [again[name].unit for name in again.colnames] == units
+
+
+def test_what_is_lost_of_a_column_is_named(path):
+    table = QTable({"old": SkyCoord([1] * u.deg, [3] * u.deg, frame="fk5"), "when": Time([50000], format="mjd")})
+    table["z"] = Column([0.1], description="Schätzung", meta={"ucd": "src.redshift", "utype": "x"})
+    table["good"] = MaskedColumn([True], mask=[True])
+    expected = ["meta of columns .*: z.utype", "frames .*: old, when"]
+    if path.suffix in (".fits", ".fit"):
+        expected += ["descriptions changed .*: z", "masked values become False .*: good"]
+    with pytest.warns(InputWarning) as caught:
+        write_catalog(table, path)
+    assert len(caught) == len(expected)
+    for warning, pattern in zip(caught, expected, strict=True):
+        assert re.match(f"{pattern}$", str(warning.message))
+    again = read_catalog(path)
+    if path.suffix not in (".fits", ".fit"):
+        assert again["z"].description == "Schätzung" and np.ma.getmaskarray(again["good"]).all()
 
 
 @pytest.mark.parametrize("name", ["a.txt", "a", "a.npy"])

@@ -14,9 +14,11 @@ from pathlib import Path
 
 import astropy.units as u
 import numpy as np
+from astropy.coordinates import BaseCoordinateFrame, SkyCoord
 from astropy.io import fits
 from astropy.table import Column, MaskedColumn, Table
 from astropy.table.serialize import represent_mixins_as_columns
+from astropy.time import Time
 
 from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.io import formats
@@ -40,8 +42,8 @@ def write_catalog(table, path, overwrite=False):
 
     Units, descriptions, UCDs (``column.info.meta["ucd"]``) and the entries of
     ``table.meta`` can be read back, but not from CSV. In FITS a masked float
-    becomes NaN. Coordinates and times become columns of their parts
-    (``where.ra``).
+    becomes NaN, and in FITS and VOTable masked text is empty. Coordinates and
+    times become columns of their parts (``where.ra``).
 
     Parameters
     ----------
@@ -63,7 +65,8 @@ def write_catalog(table, path, overwrite=False):
     Warns
     -----
     InputWarning
-        If columns, meta entries or, in CSV, units are left out, naming them.
+        If columns, meta entries, frames of coordinates, in CSV units, or in FITS
+        masks of bool and letters beyond ASCII are left out, naming them.
     """
     if not isinstance(table, Table):
         raise InputError(f"a catalogue must be a Table, got {type(table).__name__}")
@@ -162,7 +165,8 @@ def _meta(table):
 
 def _plain(table, images):
     """Columns that every format knows, with unit, description and UCD; others are left out with a warning."""
-    plain, lost = Table(), []
+    plain, lost, entries = Table(), [], []
+    frames = [name for name in table.colnames if _has_a_frame(table[name])]
     table = represent_mixins_as_columns(table, exclude_classes=(u.Quantity,))
     for name in table.colnames:
         column = table[name]
@@ -181,12 +185,24 @@ def _plain(table, images):
         masked = mask is not None and mask.any()
         kind = MaskedColumn if masked else Column
         new = kind(values, unit=unit, description=column.info.description, **({"mask": mask} if masked else {}))
-        ucd = (column.info.meta or {}).get("ucd")
+        meta = dict(column.info.meta or {})
+        ucd = meta.pop("ucd", None)
         new.meta.update({"ucd": ucd} if ucd else {})
+        entries += [f"{name}.{key}" for key in meta if not str(key).startswith("_")]
         plain.add_column(new, name=name)
-    if lost:
-        _warn(f"columns left out of the file, as its format has no place for them: {', '.join(lost)}")
+    for words, names in (
+        ("columns left out of the file, as its format has no place for them", lost),
+        ("meta of columns left out of the file, all but UCDs", entries),
+        ("frames and scales left out of the file, in which the parts of coordinates and times are", frames),
+    ):
+        if names:
+            _warn(f"{words}: {', '.join(names)}")
     return plain
+
+
+def _has_a_frame(column):
+    """Whether the parts of a column do not say by themselves what they are, as those of ICRS coordinates do."""
+    return isinstance(column, Time | BaseCoordinateFrame) or (isinstance(column, SkyCoord) and column.name != "icrs")
 
 
 def _warn(message):
@@ -197,28 +213,44 @@ def write_fits_table(table, path, overwrite=False):
     """Write a table as the first extension of a FITS file; see `write_catalog`."""
     _check_target(path, overwrite)
     meta, plain = _meta(table), _plain(table, images=True)
+    changed = [
+        each.name for each in plain.itercols() if each.description and _ascii(each.description) != each.description
+    ]
+    if changed:
+        _warn(f"descriptions changed in the file, which holds lines of ASCII only: {', '.join(changed)}")
+    masked = [each.name for each in plain.itercols() if isinstance(each, MaskedColumn) and each.dtype.kind == "b"]
+    if masked:
+        _warn(f"masked values become False in the file: {', '.join(masked)}")
     _save(path, lambda name: _fits_hdus(plain, meta).writeto(name))
 
 
 def _fits_hdus(plain, meta):
-    table, cards = Table(), {}
+    table, cards, units = Table(), {}, {}
     for number, name in enumerate(plain.colnames, 1):
         column = plain[name]
         cards[f"TCOMM{number}"], cards[f"TUCD{number}"] = column.info.description, (column.info.meta or {}).get("ucd")
         if isinstance(column, Column):
             column = _fits_column(column)
             column.info.description, column.info.meta = None, None
+            if column.unit is not None:
+                units[name], column.unit = _fits_unit(column.unit), None
         table[name] = column
     hdu = fits.table_to_hdu(table)
-    for name in table.colnames:
-        unit = getattr(table[name], "unit", None)
-        if unit is not None and hasattr(unit, "to_string") and not hdu.columns[name].unit:
-            hdu.columns[name].unit = unit.to_string()  # astropy drops what the FITS standard does not list
+    for name, unit in units.items():
+        hdu.columns[name].unit = unit
     for key, text in cards.items():
         if text:
             hdu.header[key] = _ascii(text)
     _add_meta(hdu.header, meta)
     return fits.HDUList([fits.PrimaryHDU(), hdu])
+
+
+def _fits_unit(unit):
+    """A unit as the FITS standard writes it, or as astropy does where the standard does not know it."""
+    try:
+        return unit.to_string("fits")
+    except (AttributeError, ValueError, u.UnitsError):
+        return unit.to_string()
 
 
 def _ascii(text):
