@@ -1,56 +1,71 @@
-"""How fast pixels come in: rows per second of each kind of input, on small made-up files.
+"""How fast pixels come in, in every form of input, beside reading the raw bytes.
 
-Run ``python benchmarks/bench_io.py``; it prints one line a kind.
+Run ``python benchmarks/bench_io.py``; it prints one line a row of the matrix on
+the page on input. The ratio is the median over the turns of the CPU time of one
+process for copying the pixels of all chunks of `open_cutouts`, to that for reading the
+bytes of the same files or, where the pixels are in memory, for copying them; both
+are timed in turns. Files have been read once before, so that they come from the
+system's cache.
 """
 
+import sys
 import tempfile
 import time
 from pathlib import Path
+from statistics import median
 
 import numpy as np
-from astropy.io import fits
-from astropy.table import Table
-from PIL import Image
 
-from galmerge_da.io import open_cutouts, save_cutouts
+from galmerge_da.io import open_cutouts
 
-N_ROWS = 500
-IMAGES = np.random.default_rng(0).normal(100, 10, (N_ROWS, 3, 75, 75)).astype(np.float32)
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+import input_writers  # noqa: E402
+from input_forms import BANDS, ON_DISK, ROWS  # noqa: E402
 
-
-def sources(folder):
-    """Name and source of every kind."""
-    yield "array", IMAGES
-    yield "float64 column", Table({"image": IMAGES.astype(float)})
-    yield "list of arrays", list(IMAGES)
-    save_cutouts(Table({"image": IMAGES}), folder / "set.fits")
-    yield "FITS table", folder / "set.fits"
-    np.save(folder / "X.npy", IMAGES)
-    yield "X.npy", folder / "X.npy"
-    for suffix, write in {
-        ".fits": fits.writeto,
-        ".npy": np.save,
-        ".jpg": lambda name, image: Image.fromarray(np.moveaxis(image, 0, -1).astype(np.uint8)).save(name),
-    }.items():
-        names = [str(folder / f"{row}{suffix}") for row in range(N_ROWS)]
-        for name, image in zip(names, IMAGES, strict=True):
-            write(name, image)
-        yield f"paths {suffix}", names
+N_ROWS, SIZE, CHUNK, TURNS = 400, 75, 64, 5
+IMAGES = np.random.default_rng(0).normal(100, 10, (N_ROWS, 3, SIZE, SIZE)).astype(np.float32)
 
 
-def seconds(action):
-    """Wall time of an action."""
-    start = time.perf_counter()
-    action()
-    return time.perf_counter() - start
+def read_cutouts(source, options):
+    """All chunks, one after the other; pixels that are mapped are read when they are copied."""
+    for chunk in open_cutouts(source, bands=BANDS, chunk_size=CHUNK, **options):
+        np.copy(chunk.data)
+
+
+def read_bytes(folder):
+    """All files, one after the other."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            file.read_bytes()
+
+
+def seconds(action, *arguments):
+    """CPU time of an action."""
+    start = time.process_time()
+    action(*arguments)
+    return time.process_time() - start
+
+
+def measure(row, folder):
+    """Seconds for all chunks, and the ratio to the raw bytes."""
+    make = next(iter(ROWS[row].values()))
+    source, options = make(folder, IMAGES)
+    raw = (read_bytes, folder) if row in ON_DISK else (np.copy, IMAGES)
+    read_cutouts(source, options)
+    seconds(*raw)
+    pairs = [(seconds(read_cutouts, source, options), seconds(*raw)) for _ in range(TURNS)]
+    return median(ours for ours, _ in pairs), median(ours / plain for ours, plain in pairs)
 
 
 def main():
-    """Print rows per second."""
-    with tempfile.TemporaryDirectory() as folder:
-        for name, source in sources(Path(folder)):
-            taken = seconds(lambda source=source: [chunk.data.sum() for chunk in open_cutouts(source, chunk_size=256)])
-            print(f"{name:<20}{N_ROWS / taken:>12,.0f} rows/s")
+    """Print rates and ratios."""
+    input_writers.ROW_GROUP = 100
+    print(f"{N_ROWS} images of {SIZE} x {SIZE} x 3 float32, in chunks of {CHUNK}")
+    print(f"{'form':<40}{'rows/s':>12}{'time / raw bytes':>20}")
+    for row in ROWS:
+        with tempfile.TemporaryDirectory() as folder:
+            taken, ratio = measure(row, Path(folder))
+        print(f"{row:<40}{N_ROWS / taken:>12,.0f}{ratio:>20.2f}", flush=True)
 
 
 if __name__ == "__main__":

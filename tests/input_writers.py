@@ -19,6 +19,9 @@ from galmerge_da.io import extract_cutouts, save_cutouts
 
 BANDS = ("g", "r", "i")
 
+#: Rows in a row group of Parquet: few, so that tests have several.
+ROW_GROUP = 4
+
 
 def ids(pixels):
     return np.arange(len(pixels)) + 50
@@ -167,7 +170,7 @@ def write_parquet(path, columns, stated=(), meta=None, **options):
         pa.field(name, each.type, metadata=dict(stated) if name == "image" else None) for name, each in arrays.items()
     ]
     made = pa.Table.from_arrays(list(arrays.values()), schema=pa.schema(fields, metadata=meta))
-    parquet.write_table(made, path, **{"row_group_size": 4, **options})
+    parquet.write_table(made, path, **{"row_group_size": ROW_GROUP, **options})
     return path
 
 

@@ -22,8 +22,9 @@ PICTURES = ROWS["JPEG and PNG"]
 NOT_BYTES = {
     "float64 column", "Quantity", "masked quantity", "block of numbers as objects", "columns of Quantities",
     "columns of two units", "bare quantity", "tensor with a gradient", "array of objects",
-    "column of NDData", "column of CCDData", "FITS in float64", "HDF5 table with its description", "HDF5 table, big-endian",
-    "Parquet tensors in another order in memory", "Parquet tensors of float64", "Parquet nested lists",
+    "column of NDData", "column of CCDData", "FITS in float64", "HDF5 table with its description",
+    "HDF5 table, big-endian", "Parquet tensors in another order in memory", "Parquet tensors of float64",
+    "Parquet nested lists",
     "Parquet large nested lists", "Parquet bytes", "Parquet bytes of a stated type", "Parquet fixed bytes",
     "universe, records of lists", "universe, lists of records", "Cutouts", "Cutouts in a list", "CutoutSource",
     "positions in an array", "positions in a FITS file", *PICTURES,
