@@ -22,6 +22,7 @@ from input_writers import (
     bands_of_one_file,
     column_of_band_paths,
     cut_from_field,
+    field_in_file,
     fits_bytes,
     fits_table,
     fixed,
@@ -63,8 +64,11 @@ ON_DISK = {
     "FITS images", "FITS images, compressed", "FITS, an extension or a file a band", "npy images", "JPEG and PNG",
     "CSV or ECSV table of paths", "FITS table", "FITS stack (N, C, H, W)", "``X.npy``, ``y.npy``",
     "HDF5 table or group", "Parquet, Arrow tensors", "Parquet, lists", "Parquet, raw bytes", "Parquet, encoded images",
-    "Multimodal Universe",
+    "Multimodal Universe", "positions and images of the field",
 }  # fmt: skip
+
+#: Rows of what has been opened already: only what was said then counts.
+OPENED = {"Cutouts, CutoutSource", "positions and images of the field"}
 
 #: How far pixels may be off by the format itself.
 LOSSY = {"PNG": 0.5, "JPEG": 4.0}
@@ -214,8 +218,8 @@ ROWS = {
         "CutoutSource": lambda f, p: (open_cutouts(p, bands=BANDS, chunk_size=3), {}),
     },
     "positions and images of the field": {
-        "positions in an array": lambda f, p: cut_from_field(p),
-        "positions in a FITS file": lambda f, p: cut_from_field(p, path=f / "field.fits"),
+        "open_field": field_in_file,
+        "extract_cutouts": lambda f, p: cut_from_field(p),
     },
 }  # fmt: skip
 
@@ -331,7 +335,7 @@ def matrix():
     for row in ROWS:
         own = PROPERTIES[row]
         pixels = "read in chunks" if row in ON_DISK else "in memory already"
-        mask = "its own, ``mask=``" if "mask" in own else "``mask=``"
-        entries.append((row, pixels, mask, *("yes" if name in own else "no" for name in ("wcs", "unit"))))
+        mask = ["its own"] * ("mask" in own) + ["``mask=``"] * (row not in OPENED)
+        entries.append((row, pixels, ", ".join(mask), *("yes" if name in own else "no" for name in ("wcs", "unit"))))
     for row, *others in entries:
         yield from (f"   * - {row}", *(f"     - {entry}" for entry in others))

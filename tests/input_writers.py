@@ -15,7 +15,7 @@ from astropy.table import Table
 from PIL import Image
 from pyarrow import parquet
 
-from galmerge_da.io import extract_cutouts, save_cutouts
+from galmerge_da.io import extract_cutouts, open_field, save_cutouts
 
 BANDS = ("g", "r", "i")
 
@@ -271,15 +271,22 @@ def parquet_bands(folder, pixels):
     return write_parquet(folder / "set.parquet", {"id": ids(pixels), **columns}), {"image": list(BANDS)}
 
 
-def cut_from_field(pixels, unit=None, mask=None, path=None):
-    """The galaxies side by side in one image of a field, and cut out again."""
+def on_field(pixels, unit=None, mask=None):
+    """The galaxies side by side in one image of a field: catalogue, image, size of a cutout, and mask."""
     height, width = pixels.shape[2:]
-    field = np.concatenate(list(pixels), axis=2)
     catalog = Table({"id": ids(pixels), "x": np.arange(len(pixels)) * width + width // 2})
     catalog["y"] = height // 2
-    image = NDData(field, unit=unit)
-    if path is not None:
-        fits.writeto(path, field)
-        image = path
+    image = NDData(np.concatenate(list(pixels), axis=2), unit=unit)
     masks = None if mask is None else np.concatenate(list(mask), axis=2)
-    return extract_cutouts(catalog, image, (height, width), masks=masks), {}
+    return catalog, image, (height, width), masks
+
+
+def cut_from_field(pixels, unit=None, mask=None):
+    catalog, image, size, masks = on_field(pixels, unit, mask)
+    return extract_cutouts(catalog, image, size, masks=masks), {}
+
+
+def field_in_file(folder, pixels):
+    catalog, image, size, _ = on_field(pixels)
+    fits.writeto(folder / "field.fits", image.data)
+    return open_field(catalog, folder / "field.fits", size, bands=BANDS, chunk_size=3), {}

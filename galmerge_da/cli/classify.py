@@ -55,11 +55,13 @@ def classify(cutouts, output, catalog, mosaic, size, bands, image, pixel_scale, 
         raise click.UsageError("give either CUTOUTS, or --catalog with --mosaic.")
     if (catalog is None) != (not mosaic):
         raise click.UsageError("--catalog and --mosaic go together.")
+    if catalog is not None and options["mask"] is not None:
+        raise click.UsageError("--mask names a column of CUTOUTS; there is none with --mosaic.")
     check_output(output, overwrite, (".fits", ".fit", ".ecsv", ".vot", ".xml", ".parquet", ".hdf5", ".h5", ".csv"))
     import astropy.units as u
 
     from galmerge_da.inference import classify as run
-    from galmerge_da.io import extract_cutouts, read_catalog, write_catalog
+    from galmerge_da.io import open_field, read_catalog, write_catalog
     from galmerge_da.io.catalogs import check_format
 
     check_format(output)
@@ -68,7 +70,9 @@ def classify(cutouts, output, catalog, mosaic, size, bands, image, pixel_scale, 
     if psf_fwhm is not None:
         options["psf_fwhm"] = psf_fwhm * u.arcsec
     if catalog is not None:
-        cutouts = extract_cutouts(read_catalog(catalog), mosaic, size, bands=bands)
+        names = ("survey", "pixel_scale", "psf_fwhm", "zero_point", "radius")
+        reading = {name: options.pop(name) for name in names if name in options}
+        cutouts = open_field(read_catalog(catalog), mosaic, size, bands=bands, **reading)
     else:
         options["bands"] = bands
     columns = tuple(image.split(","))

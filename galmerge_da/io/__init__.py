@@ -5,6 +5,7 @@ from galmerge_da.io.cutouts import Cutouts
 from galmerge_da.io.datasets import save_cutouts
 from galmerge_da.io.detect import find_sources
 from galmerge_da.io.downloads import DATASETS, download
+from galmerge_da.io.fields import open_field
 from galmerge_da.io.mosaics import extract_cutouts
 from galmerge_da.io.prefetch import prefetch
 from galmerge_da.io.published import load_published
@@ -23,6 +24,7 @@ __all__ = [
     "find_twins",
     "load_published",
     "open_cutouts",
+    "open_field",
     "prefetch",
     "read_catalog",
     "save_cutouts",

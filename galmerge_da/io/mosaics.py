@@ -13,7 +13,7 @@ from galmerge_da.io.placement import frame_sides, parse_size, place
 from galmerge_da.io.source import FLAGS_DESCRIPTION
 from galmerge_da.io.tiles import open_tiles
 
-__all__ = ["PIXELS_DESCRIPTION", "TILE_DESCRIPTION", "add_frames", "as_table", "extract_cutouts"]
+__all__ = ["PIXELS_DESCRIPTION", "TILE_DESCRIPTION", "add_frames", "as_table", "extract_cutouts", "state_facts"]
 
 #: Description of a column of numbers of tiles; one that has it is taken up again, or replaced.
 TILE_DESCRIPTION = "number of the tile, from 0; -1: none"
@@ -178,8 +178,6 @@ def add_frames(table, columns, flags, bands, pixel_scale, zero_points):
     -------
     `~astropy.table.Table`
     """
-    for key in [key for key in table.meta if str(key).upper() in _SAID]:
-        del table.meta[key]
     if "flags" in table.colnames and table["flags"].info.description == FLAGS_DESCRIPTION:
         flags = flags | np.asarray(table["flags"], dtype=np.int32)
         table.remove_column("flags")
@@ -191,6 +189,20 @@ def add_frames(table, columns, flags, bands, pixel_scale, zero_points):
     if columns["image"].dtype == object:
         table = Table(table, copy=False)  # a QTable has no place for arrays of different sizes with a unit
     table.add_columns(list(columns.values()), names=list(columns), copy=False)
+    state_facts(table, bands, pixel_scale, zero_points)
+    return table
+
+
+def state_facts(table, bands, pixel_scale, zero_points):
+    """Write what is known about cutouts into the meta of a catalogue, instead of what it says of other images.
+
+    Parameters
+    ----------
+    table, bands, pixel_scale, zero_points
+        As for `add_frames`.
+    """
+    for key in [key for key in table.meta if str(key).upper() in _SAID]:
+        del table.meta[key]
     if bands is not None:
         table.meta["BANDS"] = ",".join(bands)
     if pixel_scale is not None:
@@ -198,7 +210,6 @@ def add_frames(table, columns, flags, bands, pixel_scale, zero_points):
     if None not in zero_points:
         same = len(set(zero_points)) == 1
         table.meta["MAGZERO"] = zero_points[0] if same else ",".join(f"{each:.10g}" for each in zero_points)
-    return table
 
 
 def _make_place(table, names):

@@ -30,7 +30,7 @@ from galmerge_da.io.pictures import (
     untensor,
 )
 
-__all__ = ["ArrayPixels", "Block", "HeldPixels", "RowPixels", "is_path"]
+__all__ = ["ArrayPixels", "Block", "HeldPixels", "RowPixels", "is_path", "size_flag"]
 
 #: An image with fewer pixels than this on a side is flagged.
 SMALLEST = 10
@@ -56,7 +56,8 @@ def is_path(entry):
     return isinstance(entry, (str, bytes, PathLike))
 
 
-def _size_flag(shape):
+def size_flag(shape):
+    """The flag of an image of a shape ``(C, H, W)``, or 0."""
     height, width = shape[-2:]
     if not (shape[0] and height and width):
         return Flag.BAD_SHAPE
@@ -140,7 +141,7 @@ class ArrayPixels:
         mask = join_masks(mask, np.concatenate(given, axis=1) if given else None)
         if mask is not None:
             mask = np.ascontiguousarray(np.broadcast_to(mask, data.shape))
-        return Block(data, np.full(len(data), int(_size_flag(self._shape)), dtype=np.int32), mask)
+        return Block(data, np.full(len(data), int(size_flag(self._shape)), dtype=np.int32), mask)
 
     def _cubes(self, values):
         """Rows of images as ``(n, C, H, W)``."""
@@ -281,7 +282,7 @@ class RowPixels:
         for index in range(start, stop):
             try:
                 picture = self._checked(index)
-                flags[index - start] = _size_flag(picture.data.shape)
+                flags[index - start] = size_flag(picture.data.shape)
             except Exception as error:
                 picture = None
                 flags[index - start] = Flag.BAD_SHAPE if isinstance(error, ShapeError) else Flag.UNREADABLE

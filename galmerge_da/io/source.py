@@ -14,13 +14,13 @@ from galmerge_da.io.facts import Facts, check_bands, column_of, gather_facts, ra
 from galmerge_da.io.pictures import check_axes, untensor
 from galmerge_da.io.pixels import ArrayPixels, HeldPixels, RowPixels
 
-__all__ = ["FLAGS_DESCRIPTION", "CutoutSource", "open_cutouts"]
+__all__ = ["FLAGS_DESCRIPTION", "FOUND_ANEW", "CutoutSource", "make_source", "open_cutouts"]
 
 #: Description of a column of our flags; a column that has it is taken up again.
 FLAGS_DESCRIPTION = "quality flags, see galmerge_da.decode_flags"
 
 #: Flags of an earlier run, or of a cutout as a whole, that whoever uses the pixels finds out anew.
-_FOUND_ANEW = (
+FOUND_ANEW = (
     Flag.NOT_CLASSIFIED | Flag.UNREADABLE | Flag.BAD_SHAPE | Flag.BLANK | Flag.OFF_EDGE
     | Flag.PIXEL_SCALE_UNKNOWN | Flag.PSF_UNMATCHED | Flag.UNIT_DOUBTFUL
 )  # fmt: skip
@@ -252,8 +252,6 @@ def open_cutouts(
     check_axes(axes)
     bands = check_bands(bands)
     survey = survey_of(survey)
-    if isinstance(chunk_size, bool) or not isinstance(chunk_size, (int, np.integer)) or chunk_size < 1:
-        raise InputError(f"chunk_size must be a positive integer, got {chunk_size!r}")
     names = bands or (survey and survey.bands)
     if isinstance(source, Cutouts):
         held, pixels = Held([], source.table), HeldPixels(source)
@@ -267,10 +265,33 @@ def open_cutouts(
     if isinstance(source, Cutouts):
         facts = _inherit(source, facts)
         radius = source.radius if radius is None else radius
-    radius = radii(radius, held.table, pixels.n_rows)
+    return make_source(pixels, facts, held.table, radius, chunk_size)
+
+
+def make_source(pixels, facts, table, radius, chunk_size):
+    """A `CutoutSource` of pixels and what is known about them.
+
+    Parameters
+    ----------
+    pixels : object
+        As in `galmerge_da.io.pixels`.
+    facts : Facts
+    table : `~astropy.table.Table`
+        The columns without pixels; our own flags are taken off.
+    radius, chunk_size
+        As for `open_cutouts`.
+
+    Raises
+    ------
+    InputError
+        If the size of chunks is not positive, or an angular radius comes without a pixel scale.
+    """
+    if isinstance(chunk_size, bool) or not isinstance(chunk_size, (int, np.integer)) or chunk_size < 1:
+        raise InputError(f"chunk_size must be a positive integer, got {chunk_size!r}")
+    radius = radii(radius, table, pixels.n_rows)
     if radius[0] is not None and not radius[1] and facts.pixel_scale is None and not pixels.has_wcs and pixels.n_rows:
         raise InputError("radius is an angle: give pixel_scale too, or radius in pixels")
-    table, flags = _take_flags(held.table, pixels.n_rows)
+    table, flags = _take_flags(table, pixels.n_rows)
     if len(table.colnames) == 0:
         table = numbered(pixels.n_rows)
     return CutoutSource(pixels, facts, table, radius, flags, chunk_size)
@@ -325,4 +346,4 @@ def _take_flags(table, n_rows):
         return table, np.zeros(n_rows, dtype=np.int32)
     table = table.copy()
     table.remove_column("flags")
-    return table, np.asarray(column, dtype=np.int32) & ~int(_FOUND_ANEW)
+    return table, np.asarray(column, dtype=np.int32) & ~int(FOUND_ANEW)

@@ -1,0 +1,104 @@
+"""`open_field`: cutouts around the objects of a catalogue that are cut when their chunk is read."""
+
+import weakref
+
+import astropy.units as u
+import numpy as np
+
+from galmerge_da.io.facts import gather_facts, survey_of
+from galmerge_da.io.frames import cut_frames
+from galmerge_da.io.mosaics import as_table, state_facts
+from galmerge_da.io.pixels import Block, size_flag
+from galmerge_da.io.placement import frame_sides, parse_size, place
+from galmerge_da.io.source import FOUND_ANEW, make_source
+from galmerge_da.io.tiles import open_tiles
+
+__all__ = ["open_field"]
+
+
+def open_field(
+    catalog,
+    images,
+    size,
+    *,
+    bands=None,
+    weights=None,
+    masks=None,
+    survey=None,
+    pixel_scale=None,
+    psf_fwhm=None,
+    zero_point=None,
+    radius=None,
+    chunk_size=256,
+):
+    """Open the objects of a catalogue on images of their field: `extract_cutouts`, a chunk at a time.
+
+    Whoever classifies more galaxies than memory holds hands this to
+    `galmerge_da.classify`. Files stay open as long as the result lives.
+
+    Parameters
+    ----------
+    catalog, images, size, bands, weights, masks
+        As for `extract_cutouts`. Of several tiles, those of a chunk are opened
+        for each chunk: sort the catalogue by position.
+    survey, pixel_scale, psf_fwhm, zero_point, radius, chunk_size
+        As for `open_cutouts`.
+
+    Returns
+    -------
+    CutoutSource
+        Of the same pixels as the table that `extract_cutouts` makes.
+
+    Raises
+    ------
+    InputError
+        As `extract_cutouts` and `open_cutouts`.
+    """
+    table = as_table(catalog)
+    tiles = open_tiles(images, bands, weights, masks)
+    first = tiles[0]
+    pixels = FieldPixels(table, tiles, *frame_sides(parse_size(size, table), first.pixel_scale, len(table)))
+    scale = None if first.wcs is None else float(first.pixel_scale.to_value(u.arcsec))
+    state_facts(table, first.bands, scale, first.zero_points)
+    facts = gather_facts(
+        pixels, table, table.meta, bands=None, survey=survey_of(survey), pixel_scale=pixel_scale, psf_fwhm=psf_fwhm,
+        zero_point=zero_point,
+    )  # fmt: skip
+    return make_source(pixels, facts, table, radius, chunk_size)
+
+
+class FieldPixels:
+    """Rows that are cut out of a field when they are read; see `galmerge_da.io.pixels`."""
+
+    stretched = eight_bit = has_wcs = False
+    zero_points = None
+
+    def __init__(self, catalog, tiles, sides, one_size):
+        self._catalog, self._tiles, self._sides, self._one_size = catalog, tiles, sides, one_size
+        self.n_rows, self.n_bands, self.unit = len(catalog), tiles[0].n_bands, tiles[0].unit
+        self.n_pixels = self.n_bands * int(sides.prod(axis=1).max(initial=1))
+        self.facts = {}
+        place(catalog[:1], tiles, sides[:1])  # a catalogue without positions is refused at once
+        weakref.finalize(self, _release, tiles)
+
+    def read(self, start, stop):
+        """Rows ``start`` to ``stop`` as a `Block`."""
+        sides = self._sides[start:stop]
+        places = place(self._catalog[start:stop], self._tiles, sides)
+        frames = cut_frames(self._tiles, places, sides, self._one_size)
+        data, weight = (_rows(values) for values in (frames.image, frames.weight))
+        flags = frames.flags & ~int(FOUND_ANEW)
+        flags |= np.array([size_flag(image.shape) for image in data], dtype=np.int32)
+        return Block(data, flags, weight=weight)
+
+
+def _rows(values):
+    """Images of one size as an array, others as a list."""
+    if values is None or values.dtype != object:
+        return values
+    return np.stack(list(values)) if len({image.shape for image in values}) == 1 else list(values)
+
+
+def _release(tiles):
+    for tile in tiles:
+        tile.release()
