@@ -38,6 +38,15 @@ def test_probabilities_are_those_of_the_preprocessed_frames(monkeypatch):
     assert_allclose(reverse["merger_prob"][::-1], catalogue["merger_prob"], rtol=1e-5)
 
 
+def test_turned_frames_are_those_of_predict():
+    classifier, table = make_classifier(), make_table(5)
+    frames = preprocess(open_cutouts(table, bands=BANDS).read(), classifier.preprocessing)
+    catalogue = classify(table, classifier, bands=BANDS, turns=True)
+    assert_allclose(catalogue["merger_prob"], classifier.predict(frames.data, turns=True)[1][:, 1], rtol=1e-5)
+    plain = classify(table, classifier, bands=BANDS)
+    assert np.any(np.abs(catalogue["merger_prob"] - plain["merger_prob"]) > 1e-4)
+
+
 def test_merger_prob_is_of_mergers_in_whatever_order_the_classes_are():
     table, usual, swapped = make_table(3), make_classifier(), make_classifier(("merger", "nonmerger"))
     assert_allclose(

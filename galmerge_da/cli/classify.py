@@ -37,6 +37,7 @@ def _by_band(ctx, param, values):
 @click.option("--threshold", type=click.FloatRange(0, 1), help="Probability from which a row counts as a merger.")
 @click.option("--device", show_default="the best there is", help="cpu, cuda or mps.")
 @click.option("--n-threads", type=click.IntRange(min=1), help="CPU threads of the network.")
+@click.option("--turns", is_flag=True, help="Mean over turns and flips of each frame; eight times the work.")
 @click.option("--morphology", is_flag=True, help="Also measure asymmetry, Gini, M20, concentration and smoothness.")
 @click.option("--catalog", type=click.Path(path_type=Path), help="Catalogue of positions to cut out of --mosaic.")
 @click.option("--mosaic", multiple=True, callback=_by_band, help="FITS cube, or BAND=FILE once per band.")
