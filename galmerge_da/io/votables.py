@@ -27,8 +27,12 @@ def make_votable(table, meta):
 
 
 def write_votable(table, meta, path):
-    """Write a table of plain columns and its meta as a VOTable."""
-    make_votable(table, meta).to_xml(str(path))
+    """Write a table of plain columns and its meta as a VOTable.
+
+    Its rows are binary: astropy's fast writer of TABLEDATA overwrites memory that is not its own when a row
+    just fills its buffer (https://github.com/astropy/astropy/issues/20419).
+    """
+    make_votable(table, meta).to_xml(str(path), tabledata_format="binary2")
 
 
 def _param(votable, key, value):
