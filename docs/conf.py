@@ -1,88 +1,86 @@
-"""Sphinx configuration; the tables of commands, flags, surveys and plugins are made from the code."""
+"""Sphinx configuration, on top of that which Astropy's affiliated packages share."""
 
+import os
+import sys
 from pathlib import Path
 
-import click
+from sphinx_astropy.conf.v2 import (  # noqa: F401 - read by Sphinx
+    copybutton_prompt_is_regexp,
+    copybutton_prompt_text,
+    default_role,
+    extensions,
+    html_theme,
+    html_theme_options,
+    linkcheck_timeout,
+    numpydoc_show_class_members,
+)
 
 import galmerge_da
-from galmerge_da.cli import main
-from galmerge_da.flags import describe_flags
-from galmerge_da.options import describe_options
-from galmerge_da.plugins import WeightOptions, list_plugins
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE / "gallery")]
+
+from tables import write_tables  # noqa: E402
 
 project = "galmerge_da"
 author = "The galmerge_da developers"
 copyright = f"2026, {author}"
 version = release = galmerge_da.__version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.mathjax", "numpydoc"]
-exclude_patterns = ["_build", "_generated"]
-html_theme = "alabaster"
-html_theme_options = {"description": "Merging galaxies in surveys that have no labels", "fixed_sidebar": True}
+#: Set it where there is no network: links to other packages' pages are then left as plain text.
+OFFLINE = bool(os.environ.get("GALMERGE_DA_DOCS_OFFLINE"))
+
+extensions = [*extensions]
+exclude_patterns = ["_build", "_generated", "gallery/*.rst", "auto_gallery/*.ipynb", "sg_execution_times.rst"]
+html_title = f"galmerge_da {release}"
+html_theme_options = {**html_theme_options, "show_toc_level": 2, "header_links_before_dropdown": 6}
+html_static_path = ["_static"]
+templates_path = ["_templates"]
 autosummary_generate = True
 autodoc_typehints = "none"
-numpydoc_show_class_members = False
+nitpicky = True
 
-GENERATED = Path(__file__).parent / "_generated"
+intersphinx_mapping = {
+    "astropy": ("https://docs.astropy.org/en/stable/", None),
+    "matplotlib": ("https://matplotlib.org/stable/", None),
+    "numpy": ("https://numpy.org/doc/stable/", None),
+    "photutils": ("https://photutils.readthedocs.io/en/stable/", None),
+    "pluggy": ("https://pluggy.readthedocs.io/en/stable/", None),
+    "python": ("https://docs.python.org/3/", None),
+    "torch": ("https://docs.pytorch.org/docs/stable/", None),
+}
+nitpick_ignore = [
+    # pluggy's own words about its markers
+    ("py:class", "PluginManager"),
+    ("py:meth", "PluginManager.add_hookspecs"),
+    ("py:meth", "PluginManager.register"),
+    # names within a module that have no page of their own, or one under another name
+    ("py:obj", "Cutouts"),
+    ("py:obj", "SimulateOptions"),
+    ("py:obj", "extract_cutouts"),
+    ("py:obj", "galmerge_da.training.TrainingResult"),
+    ("py:obj", "mean_rank"),
+    ("py:obj", "stand_in"),
+]
+if OFFLINE:
+    standard = ["collections", "concurrent", "dataclasses", "importlib", "pathlib"]
+    others = "|".join([*intersphinx_mapping, *standard])
+    nitpick_ignore_regex = [("py:.*", rf"({others})\..*")]
+    intersphinx_mapping = {}
 
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "auto_gallery",
+    "filename_pattern": r"plot_",
+    "ignore_pattern": r"domains\.py",
+    "image_scrapers": ("gallery_tools.scrape_figures",),
+    "within_subsection_order": "FileNameSortKey",
+    "abort_on_example_error": True,
+    "show_memory": False,
+    "download_all_examples": False,
+    "remove_config_comments": True,
+    "backreferences_dir": None,
+    "capture_repr": ("_repr_html_", "__str__"),
+}
 
-def table(header, rows):
-    """A reStructuredText list-table."""
-    lines = [".. list-table::", "   :header-rows: 1", ""]
-    for row in [header, *rows]:
-        lines += [f"   {'*' if i == 0 else ' '} - {cell}" for i, cell in enumerate(row)]
-    return "\n".join(lines) + "\n"
-
-
-def contexts(parent):
-    """The context of a command, and of all commands below it."""
-    yield parent
-    for name, command in getattr(parent.command, "commands", {}).items():
-        yield from contexts(click.Context(command, parent, info_name=name))
-
-
-def commands():
-    """A section per command with what its ``--help`` says."""
-    sections = []
-    for context in contexts(click.Context(main, info_name="galmerge", **main.context_settings)):
-        title = context.command_path
-        text = "\n".join(f"   {line}".rstrip() for line in context.get_help().splitlines())
-        sections.append(f"{title}\n{'-' * len(title)}\n\n.. code-block:: text\n\n{text}\n")
-    return "\n".join(sections)
-
-
-def survey_rows():
-    """A row per installed survey."""
-    for record in list_plugins("survey"):
-        spec = record.spec
-        scale = f"{spec.radii_per_pixel} Petrosian radii" if spec.radii_per_pixel else f'{spec.pixel_scale.value:g}"'
-        fwhm = ", ".join(f"{value:g}" for value in spec.psf_fwhm.value)
-        depth = "no noise" if spec.depth is None else ", ".join(f"{value:g}" for value in spec.depth.value)
-        yield f"``{spec.name}``", ", ".join(spec.bands), scale, fwhm, depth, spec.reference
-
-
-def option_rows(config_class):
-    """A row per option of a config class."""
-    for each in describe_options(config_class):
-        yield f"``{each['name']}``", f"``{each['default']}``", each["values"], each["doc"]
-
-
-def plugin_rows(kind):
-    """A row per installed loss or backbone."""
-    for record in list_plugins(kind):
-        yield f"``{record.spec.name}``", record.spec.summary, record.spec.reference
-
-
-GENERATED.mkdir(exist_ok=True)
-(GENERATED / "commands.rst").write_text(commands())
-(GENERATED / "flags.rst").write_text(
-    table(("Flag", "Bit", "Meaning"), [(f"``{name}``", bit, meaning) for name, bit, meaning in describe_flags()])
-)
-(GENERATED / "surveys.rst").write_text(
-    table(("Survey", "Bands", "Pixel", 'PSF FWHM (")', "Depth (AB mag, 5 sigma)", "Reference"), survey_rows())
-)
-(GENERATED / "weight_options.rst").write_text(
-    table(("Option", "Default", "Values", "What it does"), option_rows(WeightOptions))
-)
-for kind in ("loss", "backbone"):
-    (GENERATED / f"{kind}.rst").write_text(table(("Name", "What it is", "Reference"), plugin_rows(kind)))
+write_tables(HERE / "_generated")

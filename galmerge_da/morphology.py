@@ -21,7 +21,7 @@ __all__ = [
     "smoothness",
 ]
 
-#: What `measure_morphology` gives, and what it is.
+#: What ``measure_morphology`` gives, and what it is.
 MEASURES = {
     "asymmetry": "rotational asymmetry within 1.44 Petrosian radii",
     "gini": "Gini coefficient of the galaxy's pixels",

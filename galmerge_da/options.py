@@ -82,7 +82,7 @@ def describe_options(config_class):
     Parameters
     ----------
     config_class : type
-        A dataclass; of one that does not use `option`, less is known.
+        A dataclass; of one that does not use `~galmerge_da.plugins.option`, less is known.
 
     Returns
     -------

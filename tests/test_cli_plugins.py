@@ -2,7 +2,6 @@
 
 import json
 import runpy
-import shutil
 from pathlib import Path
 
 import click
@@ -157,10 +156,10 @@ def contexts(parent):
 
 
 def test_the_documentation_has_every_command_and_option(tmp_path):
-    if not (DOCS / "conf.py").is_file():
+    if not (DOCS / "tables.py").is_file():
         pytest.skip("the documentation is not in this source tree")
-    runpy.run_path(shutil.copy(DOCS / "conf.py", tmp_path))
-    sections = (tmp_path / "_generated" / "commands.rst").read_text()
+    runpy.run_path(DOCS / "tables.py")["write_tables"](tmp_path)
+    sections = (tmp_path / "commands.rst").read_text(encoding="utf-8")
     for context in contexts(click.Context(main, info_name="galmerge")):
         _, found, section = sections.partition(f"{context.command_path}\n---")
         assert found, context.command_path

@@ -28,7 +28,7 @@ def selection_report(result, target_labels):
         Of a run with a target and ``[training] trace``, and best with ``selector
         = "last"``, so that no selector has stopped it.
     target_labels : array_like of int, shape (number of rows of the target,)
-        Classes counted from 0, in the order of the data set that `train` was
+        Classes counted from 0, in the order of the data set that `~galmerge_da.train` was
         given; NaN, masked or negative where it is not known. Those of the test
         split are used.
 

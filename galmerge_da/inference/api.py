@@ -103,7 +103,7 @@ def classify(
         `~galmerge_da.morphology.MEASURES` lists, NaN and flagged where it could
         not be measured. A `~astropy.table.QTable` where one was given. The
         probability of a row that could not be classified is masked (NaN
-        underneath), and its flags say why. `catalogue_meta` lists the keys of
+        underneath), and its flags say why. `~galmerge_da.inference.catalogue_meta` lists the keys of
         ``meta``.
 
     Raises

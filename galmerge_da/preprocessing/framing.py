@@ -48,7 +48,7 @@ class MakeFrame(Options):
     pixel_scale: float | None = None
 
     def apply(self, stack):
-        """Change a `Stack` in place."""
+        """Change a ``Stack`` of images in place."""
         images, flags = stack.images, stack.flags
         shape = images.shape[2:]
         if self.scale == "radius":

@@ -55,7 +55,7 @@ def measure_radii(images, level):
     Returns
     -------
     `~numpy.ndarray` of float64, shape (N,)
-        Radius in pixels, on the scale of a catalogue (`CATALOGUE_RADIUS`); NaN
+        Radius in pixels, on the scale of a catalogue (`~galmerge_da.photometry.CATALOGUE_RADIUS`); NaN
         where it is not reached inside the image.
     """
     radii = np.full(len(images), np.nan)

@@ -41,7 +41,7 @@ class Linearise(Options):
     """
 
     def apply(self, stack):
-        """Change a `Stack` in place."""
+        """Change a ``Stack`` of images in place."""
         if stack.stretched:
             stack.images = linearise(stack.raw)
 
@@ -58,7 +58,7 @@ class PickBands(Options):
     """
 
     def apply(self, stack):
-        """Change a `Stack` in place."""
+        """Change a ``Stack`` of images in place."""
         order = stack.order
         if order == list(range(stack.raw.shape[1])):
             return
@@ -82,7 +82,7 @@ class FillBadPixels(Options):
     """
 
     def apply(self, stack):
-        """Change a `Stack` in place."""
+        """Change a ``Stack`` of images in place."""
         bad = find_bad_pixels(stack)
         repair(stack, bad)
         check_noise(stack)
@@ -110,7 +110,7 @@ class ConvertFlux(Options):
     zero_point: float = option(22.5, "AB magnitude of one unit of flux in a frame")
 
     def apply(self, stack):
-        """Change a `Stack` in place."""
+        """Change a ``Stack`` of images in place."""
         if np.isnan(stack.zero_point).any():
             stack.flags |= Flag.UNIT_DOUBTFUL
             return
@@ -162,7 +162,7 @@ class SubtractBackground(Options):
             raise ConfigError(f"outer must be more than inner ({self.inner:g}), got {self.outer:g}")
 
     def apply(self, stack):
-        """Change a `Stack` in place."""
+        """Change a ``Stack`` of images in place."""
         stack.subtract = self.method != "none"
         if self.method == "annulus":
             stack.find_radii()
@@ -216,7 +216,7 @@ class MaskNeighbours(Options):
             raise InputError("to tell stars from galaxies, psf_fwhm and pixel_scale of the cutouts must be given")
 
     def apply(self, stack):
-        """Change a `Stack` in place."""
+        """Change a ``Stack`` of images in place."""
         for row in stack.usable:
             total = stack.images[row].sum(axis=0) - stack.level[row].sum()
             labels = detached_sources(total, self.threshold)
@@ -283,7 +283,7 @@ class MatchPSF(Options):
             )
 
     def apply(self, stack):
-        """Change a `Stack` in place."""
+        """Change a ``Stack`` of images in place."""
         for row in stack.usable:
             given, scale = stack.psf_fwhm[row], stack.pixel_scale[row]
             if np.isnan(scale) or np.isnan(given).any() or self._broader(given).any():

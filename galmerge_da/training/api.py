@@ -121,7 +121,7 @@ def train(
     backbone : str, optional
         Name of the network; ``"deepmerge"`` by default.
     recipe : path-like, mapping or Recipe, optional
-        Every other choice; see `Recipe`. The keywords here override it.
+        Every other choice; see `~galmerge_da.training.Recipe`. The keywords here override it.
     seed : int, optional
         Same seed, same data, same device: the same classifier, bit for bit. 0 by default.
     init : path-like or `~galmerge_da.MergerClassifier`, optional

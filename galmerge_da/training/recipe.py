@@ -135,7 +135,7 @@ class TrainingOptions:
         default those that cost nothing; ``class_ami``, ``dev`` and
         ``domain_classifier`` need features, and up to half a second an epoch.
     trace : bool, optional
-        Keep the logits of held-out rows of every epoch, as `TrainingResult.trace`.
+        Keep the logits of held-out rows of every epoch, as ``trace`` of `~galmerge_da.TrainingResult`.
     weighting : {"fixed", "learned"}, optional
         Whether the weights of the losses are those given, or only start there
         and are learned, the cross-entropy's included

@@ -32,7 +32,7 @@ _N_KEPT = 4
 
 
 def select_epoch(history, selector="source_validation", *, gate=GATE):
-    """Choose an epoch, as `train` does with the whole history before it.
+    """Choose an epoch, as `galmerge_da.train` does with the whole history before it.
 
     ``"source_validation"`` takes the least cross-entropy on the validation
     split of the source, and ``"last"`` the last epoch, whatever the target
@@ -45,7 +45,7 @@ def select_epoch(history, selector="source_validation", *, gate=GATE):
     Parameters
     ----------
     history : `~astropy.table.Table` or list of dict
-        As in `TrainingResult`, with a column ``select_<selector>``.
+        As in `~galmerge_da.TrainingResult`, with a column ``select_<selector>``.
     selector : str, optional
         ``"source_validation"``, ``"last"``, ``"entropy"``, ``"infomax"``, ``"snd"``,
         ``"bnm"``, ``"class_ami"``, ``"dev"`` or ``"domain_classifier"``.

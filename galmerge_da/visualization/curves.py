@@ -46,7 +46,7 @@ def plot_history(history, ax=None, *, columns=None):
     Parameters
     ----------
     history : `~astropy.table.Table`
-        One row per epoch, with a column ``epoch``; `galmerge_da.TrainingResult.history`.
+        One row per epoch, with a column ``epoch``; ``history`` of `galmerge_da.TrainingResult`.
     ax : `~matplotlib.axes.Axes`, optional
         Where to draw; the Axes of a new figure by default.
     columns : sequence of str, optional

@@ -159,7 +159,7 @@ def plot_histories(histories, axes=None, *, columns=None):
     Parameters
     ----------
     histories : mapping of str to sequence of `~astropy.table.Table`
-        Run -> for each seed, `galmerge_da.TrainingResult.history`; the line is
+        Run -> for each seed, ``history`` of `galmerge_da.TrainingResult`; the line is
         the mean over seeds, the band the standard deviation.
     axes : sequence of `~matplotlib.axes.Axes`, optional
         One per quantity and one for the legend; those of a new figure by default.

@@ -1,0 +1,79 @@
+"""Every public name is in the reference."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+import galmerge_da
+
+DOCS = Path(__file__).parents[1] / "docs"
+PACKAGE = Path(galmerge_da.__file__).parent
+
+#: What users import from; ``cli`` is documented by its commands.
+ROOMS = sorted(
+    {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in PACKAGE.rglob("*.py")}
+    - {"__init__", "__main__", "cli"}
+) + ["adaptation.functional", "metrics.selection"]
+
+#: A hook that the host calls, and a module whose functions are listed.
+NOT_FOR_CALLING = {"surveys.galmerge_da_surveys", "adaptation.functional"}
+
+
+def find(name):
+    """The object of a dotted name; a function wins over the module of the same name that it lives in."""
+    first, *parts = name.split(".")
+    found, path = importlib.import_module(first), first
+    for part in parts:
+        path += f".{part}"
+        if not hasattr(found, part):
+            importlib.import_module(path)
+        found = getattr(found, part)
+    return found
+
+
+@pytest.fixture(scope="module")
+def documented():
+    """What the pages list, by name."""
+    names = {}
+    for path in [*DOCS.glob("*.rst"), *DOCS.glob("development/*.rst")]:
+        module, listing = "", False
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line.startswith(".. "):
+                module = line.split()[-1] if line.startswith(".. currentmodule::") else module
+                listing = line.startswith(".. autosummary::")
+            elif listing and re.fullmatch(r"   [\w.]+", line):
+                names[f"{module}.{line.strip()}"] = find(f"{module}.{line.strip()}")
+    if not names:
+        pytest.skip("the documentation is not in this source tree")
+    return names
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_public_name_is_in_the_reference(room, documented):
+    module = importlib.import_module(f"galmerge_da.{room}")
+    known = {id(found) for found in documented.values()}
+    missing = [
+        name
+        for name in module.__all__
+        if f"{room}.{name}" not in NOT_FOR_CALLING and id(getattr(module, name)) not in known
+    ]
+    assert not missing, f"galmerge_da.{room}: list {', '.join(missing)} in docs/api.rst"
+
+
+def test_every_name_of_the_front_page_is_in_the_reference(documented):
+    assert {f"galmerge_da.{name}" for name in galmerge_da.__all__} - {"galmerge_da.__version__"} <= set(documented)
+
+
+def test_each_name_is_listed_once():
+    listed = re.findall(r"^   ([a-z_.]*[A-Za-z_]\w*)$", (DOCS / "api.rst").read_text(encoding="utf-8"), re.M)
+    assert len(listed) == len(set(listed))
+
+
+def test_every_page_is_in_the_table_of_contents():
+    index = (DOCS / "index.rst").read_text(encoding="utf-8")
+    listed = set(re.findall(r"^   ([\w/]+)$", index, re.M))
+    pages = {str(path.relative_to(DOCS).with_suffix("").as_posix()) for path in DOCS.glob("*.rst")}
+    pages |= {str(path.relative_to(DOCS).with_suffix("").as_posix()) for path in DOCS.glob("development/*.rst")}
+    assert pages - listed <= {"index", "sg_execution_times"}
