@@ -14,7 +14,9 @@ def write_tables(folder):
     flags = [(f"``{name}``", bit, meaning) for name, bit, meaning in describe_flags()]
     tables = {
         "flags": table(("Flag", "Bit", "Meaning"), flags),
-        "surveys": table(("Survey", "Bands", "Pixel", 'PSF FWHM (")', "Depth (AB mag, 5 sigma)", "Reference"), surveys()),
+        "surveys": table(
+            ("Survey", "Bands", "Pixel", 'PSF FWHM (")', "Depth (AB mag, 5 sigma)", "Reference"), surveys()
+        ),
         "weight_options": table(("Option", "Default", "Values", "What it does"), options(WeightOptions)),
         **{kind: table(("Name", "What it is", "Reference"), plugins(kind)) for kind in ("loss", "backbone")},
         "commands": commands(),

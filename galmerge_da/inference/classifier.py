@@ -3,9 +3,12 @@
 import importlib.resources
 from datetime import UTC, datetime
 from importlib.metadata import version
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from astropy.table import Table
 
 from galmerge_da.exceptions import ConfigError, GalmergeError, InputError, ModelFileError
 from galmerge_da.inference.modelfile import read_model_file, weights_sha256, write_model_file
@@ -79,19 +82,19 @@ class MergerClassifier:
             **(provenance or {}),
         }
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         bands = ",".join(self.bands or ())
         return (
             f"<MergerClassifier {self.network.describe()['backbone']} bands={bands} classes={','.join(self.classes)}>"
         )
 
     @property
-    def bands(self):
+    def bands(self) -> tuple[str, ...] | None:
         """Names of the bands, in the network's order; None if it was trained without names."""
         return self.preprocessing.bands
 
     @property
-    def weights_sha256(self):
+    def weights_sha256(self) -> str:
         """Fingerprint of the weights."""
         return weights_sha256(self.network.state_dict())
 
@@ -141,7 +144,7 @@ class MergerClassifier:
         raw = identity.transform(logits)
         return raw, raw if self.calibrator is None else self.calibrator.transform(logits)
 
-    def classify(self, cutouts, **options):
+    def classify(self, cutouts: object, **options: Any) -> Table:
         """Probabilities of a table of cutouts: `galmerge_da.classify` with this model.
 
         Parameters
@@ -159,7 +162,7 @@ class MergerClassifier:
 
         return classify(cutouts, self, **options)
 
-    def save(self, path):
+    def save(self, path: str | PathLike[str]) -> None:
         """Write the classifier to one ``.safetensors`` file; an existing one is replaced.
 
         Parameters
@@ -184,7 +187,7 @@ class MergerClassifier:
         write_model_file(path, self.network.state_dict(), header)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | PathLike[str]) -> "MergerClassifier":
         """Read a classifier that `save` wrote.
 
         Parameters
