@@ -36,7 +36,7 @@ def classify_a_field(images: dict[str, str]) -> list[str]:
 def mistakes(images: dict[str, str]) -> None:
     simulate("many")  # type: ignore[arg-type]
     classify(images, axes="WHC")  # type: ignore[arg-type]
-    classify(images, treshold=0.5)  # type: ignore[call-arg]
+    classify(images, minimum=0.5)  # type: ignore[call-arg]
     train(images, adapt=1.0)  # type: ignore[arg-type]
     MergerClassifier.load(1)  # type: ignore[arg-type]
     number: int = decode_flags(3)  # type: ignore[assignment]
