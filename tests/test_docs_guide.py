@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from galmerge_da import MergerClassifier, simulate
+from galmerge_da import MergerClassifier, simulate, train
 from galmerge_da.adaptation import functional
 from galmerge_da.flags import Flag
 from galmerge_da.inference import default_model_path
@@ -53,7 +53,7 @@ def test_the_quick_start_classifies_and_writes(folder):
 def test_the_quick_start_trains(folder):
     code = blocks("quickstart.rst")[2]
     assert code.count("simulate(2000,") == 2 and code.count('adapt={"mmd": 1.0}, ') == 1
-    code = code.replace("simulate(2000,", "simulate(120,")
+    code = code.replace("simulate(2000,", "simulate(60,")
     code = code.replace('adapt={"mmd": 1.0}, ', 'adapt={"mmd": 1.0}, recipe={"training": {"epochs": 1}}, ')
     exec(code, {})
     assert (folder / "my_survey.safetensors").is_file()
@@ -107,3 +107,80 @@ def test_an_example_imports_what_exists(path):
         assert ast.get_docstring(tree).splitlines()[1].startswith("====")
         stored = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
         assert "figure" in stored, "it ends in no picture"
+
+
+def test_the_picture_of_the_house_shows_its_floors():
+    rules = runpy.run_path(Path(__file__).with_name("test_architecture.py"))
+    picture = (DOCS / "_static" / "house.svg").read_text(encoding="utf-8")
+    rooms = re.findall(
+        r'fill="(#\w+)" stroke="#777777"/>\n<text class="room" x="\d+" y="(\d+)".*>(\w+)</text>', picture
+    )
+    assert {room for _, _, room in rooms} == set(rules["FLOORS"])
+    heights = sorted({int(y) for _, y, _ in rooms}, reverse=True)
+    assert {room: heights.index(int(y)) for _, y, room in rooms} == rules["FLOORS"]
+    colours = {room: colour for colour, _, room in rooms}
+    assert len({colours[room] for room in rules["TORCH_FREE"]}) == 1
+    assert not {colours[room] for room in set(colours) - set(rules["TORCH_FREE"])} & {colours["flags"]}
+
+
+def tables(n, *surveys):
+    return [simulate(n, survey, seed=seed) for seed, survey in enumerate(surveys)]
+
+
+#: Page, number of the block -> words that make it quick, and names that the page takes for granted.
+EXAMPLES = {
+    ("surveys.rst", 0): ({"600": "12"}, dict),
+    ("simulation.rst", 0): ({"600": "60"}, dict),
+    ("baselines.rst", 0): ({}, lambda: {"cutouts": simulate(12, "decals", seed=1)}),
+    ("baselines.rst", 1): ({"1000": "60"}, lambda: {"cutouts": simulate(12, "sdss-jpeg", seed=2)}),
+    ("studies.rst", 0): (
+        {
+            "9000": "100",
+            "3000": "20",
+            "train(source, seed=1)": 'train(source, seed=1, recipe={"training": {"epochs": 1}})',
+        },
+        lambda: {"cutouts": simulate(16, "sdss-jpeg", seed=2, classes="nonmerger")},
+    ),
+    ("adaptation.rst", 0): (
+        {"train(source": 'train(recipe={"training": {"epochs": 1}}, source=source', ", target, ": ", target=target, "},
+        lambda: (
+            dict(zip(("source", "target"), tables(60, "deepmerge-z2-pristine", "deepmerge-z2"), strict=True))
+            | {"train": train}
+        ),
+    ),
+    ("selection.rst", 0): (
+        {'{"training": {"selector"': '{"training": {"epochs": 2, "selector"'},
+        lambda: (
+            dict(zip(("source", "target"), tables(60, "deepmerge-z2-pristine", "deepmerge-z2"), strict=True))
+            | {"train": train}
+        ),
+    ),
+}
+QUICK = {"surveys.rst", "simulation.rst", "baselines.rst"}
+
+
+@pytest.mark.filterwarnings("ignore:bands g, r, z were taken by wavelength", "ignore:the classifier puts")
+@pytest.mark.filterwarnings("ignore:no epoch")
+@pytest.mark.parametrize(
+    "page, number",
+    [
+        pytest.param(*key, marks=() if key[0] in QUICK else pytest.mark.slow, id=f"{key[0]}-{key[1]}")
+        for key in EXAMPLES
+    ],
+)
+def test_the_examples_of_a_page_run(page, number, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    changes, given = EXAMPLES[page, number]
+    code = blocks(page)[number]
+    for shown, quick in changes.items():
+        assert shown in code
+        code = code.replace(shown, quick)
+    exec(code, given())
+
+
+def test_no_page_has_an_example_that_is_not_run():
+    """Pages with tests of their own, and these."""
+    others = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
+    for path in [*DOCS.glob("*.rst"), *DOCS.glob("development/*.rst")]:
+        if blocks(path.relative_to(DOCS)):
+            assert path.name in others, f"no test runs the code of {path.name}"
