@@ -74,7 +74,7 @@ sphinx_gallery_conf = {
     "filename_pattern": r"plot_",
     "ignore_pattern": r"domains\.py",
     "image_scrapers": ("gallery_tools.scrape_figures",),
-    "within_subsection_order": "FileNameSortKey",
+    "within_subsection_order": "gallery_tools.ReadingOrder",
     "abort_on_example_error": True,
     "show_memory": False,
     "download_all_examples": False,
