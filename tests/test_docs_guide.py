@@ -151,7 +151,7 @@ EXAMPLES = {
     ("selection.rst", 0): (
         {'{"training": {"selector"': '{"training": {"epochs": 2, "selector"'},
         lambda: (
-            dict(zip(("source", "target"), tables(60, "deepmerge-z2-pristine", "deepmerge-z2"), strict=True))
+            dict(zip(("source", "target"), tables(100, "deepmerge-z2-pristine", "deepmerge-z2"), strict=True))
             | {"train": train}
         ),
     ),
