@@ -54,6 +54,7 @@ def classify(
     device: object = None,
     n_threads: int | None = None,
     client: object = None,
+    turns: bool = False,
     morphology: bool = False,
     progress: bool = False,
 ) -> Table: ...
