@@ -59,7 +59,7 @@ def measure(row, folder):
 
 def main():
     """Print rates and ratios."""
-    input_writers.ROW_GROUP = 100
+    input_writers.ROW_GROUP, input_writers.CHUNK = 100, CHUNK
     print(f"{N_ROWS} images of {SIZE} x {SIZE} x 3 float32, in chunks of {CHUNK}")
     print(f"{'form':<40}{'rows/s':>12}{'time / raw bytes':>20}")
     for row in ROWS:

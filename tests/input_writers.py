@@ -22,6 +22,9 @@ BANDS = ("g", "r", "i")
 #: Rows in a row group of Parquet: few, so that tests have several.
 ROW_GROUP = 4
 
+#: Rows in a chunk of what is opened here.
+CHUNK = 3
+
 
 def ids(pixels):
     return np.arange(len(pixels)) + 50
@@ -289,4 +292,4 @@ def cut_from_field(pixels, unit=None, mask=None):
 def field_in_file(folder, pixels):
     catalog, image, size, _ = on_field(pixels)
     fits.writeto(folder / "field.fits", image.data)
-    return open_field(catalog, folder / "field.fits", size, bands=BANDS, chunk_size=3), {}
+    return open_field(catalog, folder / "field.fits", size, bands=BANDS, chunk_size=CHUNK), {}
