@@ -172,7 +172,7 @@ def oracle():
     statmorph = pytest.importorskip("statmorph")
     from scipy.ndimage import binary_dilation
 
-    images = np.asarray(simulate(10, "deepmerge-z2-pristine", seed=5, n_jobs=1)["image"], float).mean(axis=1)
+    images = np.asarray(simulate(20, "deepmerge-z2-pristine", seed=5, n_jobs=1)["image"], float).mean(axis=1)
     images = resample(images - edge_background(images[:, None])[0][..., None], 225)
     petrosian = 3 * 75 / 7.2
     nuclei = find_nucleus(images, max_offset=petrosian / 4)
@@ -184,7 +184,7 @@ def oracle():
             segment = binary_dilation(mine, iterations=6).astype(int)
             measured.append(statmorph.SourceMorphology(image, segment, 1, mask=masked, gain=1e4))
             assert np.isfinite([getattr(measured[-1], name) for name in MEASURES]).all()
-    return np.where(others, np.nan, images), measured, measure_morphology(images, np.full(10, petrosian))
+    return np.where(others, np.nan, images), measured, measure_morphology(images, np.full(20, petrosian))
 
 
 def on_its_aperture(image, morphology):
@@ -206,7 +206,7 @@ def on_its_aperture(image, morphology):
 
 @pytest.mark.slow
 def test_on_one_aperture_the_measures_are_those_of_statmorph(oracle):
-    images, others, _ = oracle
+    images, others = (part[:10] for part in oracle[:2])
     ours = [on_its_aperture(image, other) for image, other in zip(images, others, strict=True)]
     differences = {
         name: np.abs([mine[name] - getattr(other, name) for mine, other in zip(ours, others, strict=True)])
@@ -224,6 +224,6 @@ def test_on_one_aperture_the_measures_are_those_of_statmorph(oracle):
 @pytest.mark.slow
 def test_with_our_own_aperture_galaxies_are_ordered_as_by_statmorph(oracle):
     _, others, ours = oracle
-    for name, least in (("gini", 0.6), ("m20", 0.6), ("concentration", 0.6), ("asymmetry", 0.6)):
+    for name, least in (("gini", 0.5), ("m20", 0.7), ("concentration", 0.5), ("asymmetry", 0.7)):
         theirs = [getattr(other, name) for other in others]
         assert spearmanr(ours[name], theirs)[0] > least, name
