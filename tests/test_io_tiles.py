@@ -429,3 +429,16 @@ def test_masked_pixels_are_no_sources():
     mask = np.zeros(image.shape, bool)
     mask[40:80, 40:100] = True
     assert len(find_sources(image, masks=mask.astype(np.uint8))) == 2
+
+
+def test_a_name_that_the_images_do_not_have_is_an_error_and_never_another_band():
+    images = {"r": np.full((9, 9), 2.0), "g": np.full((9, 9), 1.0), "i": np.full((9, 9), 3.0)}
+    catalog = Table({"x": [4.0], "y": [4.0]})
+    with pytest.raises(InputError, match="no band 'z' among r, g, i"):
+        extract_cutouts(catalog, images, 5, bands=("g", "r", "z"))
+    two = {name: images[name] for name in ("g", "r")}
+    for keyword in ("masks", "weights"):
+        with pytest.raises(InputError, match="no band"):
+            extract_cutouts(catalog, two, 5, **{keyword: {"r": np.ones((9, 9)), "u": np.ones((9, 9))}})
+    chosen = extract_cutouts(catalog, images, 5, bands=("i", "g"))
+    assert chosen["image"][0, :, 0, 0].tolist() == [3.0, 1.0]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import os
 import warnings
 
 import astropy.units as u
@@ -201,3 +202,13 @@ def test_a_broken_file_is_one_flagged_row_and_the_others_are_right(tmp_path_fact
         assert broken.flags[victim] & Flag.UNREADABLE and broken.flags[victim] & Flag.NOT_CLASSIFIED
     if broken.flags[victim] & FATAL:
         assert not broken.data[victim].any()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_the_place_of_a_file_is_flagged_and_not_waited_for(tmp_path):
+    fits.PrimaryHDU(np.ones((3, 30, 30), np.float32)).writeto(tmp_path / "image.fits")
+    os.mkfifo(tmp_path / "pipe.fits")
+    table = Table({"image": [str(tmp_path / "image.fits"), str(tmp_path / "pipe.fits")]})
+    with pytest.warns(InputWarning, match="1 of 2 images could not be used"):
+        flags = np.concatenate([chunk.flags for chunk in open_cutouts(table)])
+    assert flags[1] & Flag.UNREADABLE and not flags[0] & Flag.UNREADABLE

@@ -4,7 +4,9 @@ The kind of a file is read from its first bytes, never from its name.
 """
 
 import math
+import os
 import re
+import stat
 import threading
 import warnings
 from contextlib import contextmanager, nullcontext
@@ -99,6 +101,8 @@ def sniff(path):
         If the file is missing or cannot be opened.
     """
     try:
+        if not isinstance(path, BytesIO) and stat.S_ISFIFO(os.stat(path).st_mode):
+            raise InputError(f"{path}: is a pipe, not a file")
         with nullcontext(path) if isinstance(path, BytesIO) else open(path, "rb") as file:
             start = file.read(8)
             file.seek(0)

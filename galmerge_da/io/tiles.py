@@ -216,14 +216,12 @@ def _arrange(images, bands):
 
 
 def _chosen(images, bands):
-    """The images of a mapping that the bands name, else all of them; and the bands."""
+    """The images of a mapping in the order of the bands, all of its own by default; and the bands."""
     if bands is None:
         bands = check_bands(images)
-    if set(bands) <= set(images):
-        return bands, [images[name] for name in bands]
-    if len(bands) != len(images):
-        raise InputError(f"bands are {', '.join(bands)}, the images {', '.join(map(str, images))}")
-    return bands, list(images.values())
+    if missing := [name for name in bands if name not in images]:
+        raise InputError(f"there is no band {missing[0]!r} among {', '.join(map(str, images))}")
+    return bands, [images[name] for name in bands]
 
 
 def _layers(group):
