@@ -29,7 +29,7 @@ def prefetch(chunks):
     Notes
     -----
     Three chunks are in memory at most. A generator that is kept in a variable
-    should be closed with `contextlib.closing`.
+    should be closed with ``contextlib.closing``.
     """
     chunks = iter(chunks)
     with ThreadPoolExecutor(1, "galmerge-reader") as reader:
