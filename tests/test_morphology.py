@@ -224,6 +224,6 @@ def test_on_one_aperture_the_measures_are_those_of_statmorph(oracle):
 @pytest.mark.slow
 def test_with_our_own_aperture_galaxies_are_ordered_as_by_statmorph(oracle):
     _, others, ours = oracle
-    for name, least in (("gini", 0.5), ("m20", 0.7), ("concentration", 0.5), ("asymmetry", 0.7)):
+    for name, least in (("gini", 0.6), ("m20", 0.8), ("concentration", 0.6), ("asymmetry", 0.6)):
         theirs = [getattr(other, name) for other in others]
         assert spearmanr(ours[name], theirs)[0] > least, name

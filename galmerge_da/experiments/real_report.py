@@ -1,13 +1,12 @@
 """The page and the figures of the sim-to-real study."""
 
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
 
 from galmerge_da.experiments.real_scores import seed_columns
+from galmerge_da.experiments.study_report import describe_run
 from galmerge_da.io import open_cutouts
 from galmerge_da.preprocessing import PreprocessingRecipe, preprocess
 from galmerge_da.visualization import (
@@ -21,7 +20,6 @@ __all__ = ["report_real"]
 
 _DPI = 200
 _SHOWN = 30
-_PACKAGES = ("galmerge_da", "torch", "numpy", "scipy", "astropy", "matplotlib")
 
 
 def report_real(folder, catalogue, *, call, scores=None, label=None, best=None, baseline="asymmetry"):
@@ -96,8 +94,7 @@ def report_real(folder, catalogue, *, call, scores=None, label=None, best=None, 
         "Call": call,
         "Galaxies": str(len(catalogue)),
         "Looks at labels of real galaxies": "none" if scores is None else "1: this report; see the ledger for others",
-        "Versions": ", ".join(f"{name} {version(name)}" for name in _PACKAGES),
-        "Date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        **describe_run(),
     }
     page = folder / "report.html"
     write_report(page, "From simulated to real galaxies", facts=facts, tables=tables, figures=captions)

@@ -10,7 +10,7 @@ from astropy.table import Table
 from galmerge_da.experiments.study_tables import SCORES, format_score
 from galmerge_da.visualization import write_report
 
-__all__ = ["report_study"]
+__all__ = ["describe_run", "report_study"]
 
 _PACKAGES = ("galmerge_da", "torch", "numpy", "scipy", "scikit-learn", "astropy", "matplotlib")
 
@@ -37,8 +37,7 @@ def report_study(path, title, *, call, facts, scores, summary, gaps, figures):
         "Seeds of the trainings": ", ".join(str(seed) for seed in dict.fromkeys(scores["seed"])),
         "Epochs chosen by": summary.meta["SELECTOR"],
         **facts,
-        "Versions": ", ".join([f"{name} {version(name)}" for name in _PACKAGES] + [f"Python {python_version()}"]),
-        "Date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        **describe_run(),
     }
     tables = {
         "Scores: mean ± standard deviation over seeds [published]": _summary(summary),
@@ -46,6 +45,19 @@ def report_study(path, title, *, call, facts, scores, summary, gaps, figures):
         "Distance of the domains in feature space, mean over seeds": _gaps(gaps),
     }
     write_report(path, title, facts=facts, tables=tables, figures=figures)
+
+
+def describe_run():
+    """What a report says of when and with what it was made.
+
+    Returns
+    -------
+    dict of str to str
+    """
+    return {
+        "Versions": ", ".join([f"{name} {version(name)}" for name in _PACKAGES] + [f"Python {python_version()}"]),
+        "Date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
 
 
 def _summary(summary):

@@ -84,8 +84,8 @@ def classify(
         A `concurrent.futures.Executor`, or a client of dask: chunks are
         classified there.
     turns : bool, optional
-        Take the mean over the eight turns and flips of each frame: a little better,
-        eight times the work of the network.
+        Take the mean over the eight turns and flips of each frame: no direction is
+        preferred, at eight times the work of the network.
     morphology : bool, optional
         Also measure asymmetry, Gini, M20, concentration and smoothness, on the
         frames that the network sees. It takes a few milliseconds a galaxy.
