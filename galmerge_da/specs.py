@@ -133,6 +133,8 @@ class SurveySpec:
     source_density : `~astropy.units.Quantity` or None, optional
         Stars and galaxies per solid angle brighter than an AB magnitude of 22.5 in the
         middle band, unrelated to the galaxy; None: no faint ones are simulated.
+    artefacts : bool, optional
+        Simulate haloes of bright stars and edges of mosaics in a few frames; it needs a depth.
     reference : str, optional
         Where the numbers come from.
 
@@ -159,6 +161,7 @@ class SurveySpec:
     radius: u.Quantity = field(default_factory=lambda: (4.6, 11.3) * u.arcsec)
     redshift: float = 0.05
     source_density: u.Quantity | None = None
+    artefacts: bool = False
     reference: str = ""
 
     def __post_init__(self):

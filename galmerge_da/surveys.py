@@ -43,6 +43,7 @@ _SDSS = dict(
     radius=[4.6, 11.3] * u.arcsec,
     redshift=0.05,
     source_density=_SKY,
+    artefacts=True,
 )
 
 _SDSS_BANDS = {
@@ -91,6 +92,7 @@ def _decals(name, bands, **extra):
         radius=[4.0, 9.0] * u.arcsec,
         redshift=0.07,
         source_density=_SKY,
+        artefacts=True,
         **extra,
     )
 

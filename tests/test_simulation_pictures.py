@@ -10,7 +10,7 @@ from scipy import ndimage
 from galmerge_da.exceptions import ConfigError
 from galmerge_da.plugins import get_survey
 from galmerge_da.preprocessing import linearise
-from galmerge_da.simulation import simulate
+from galmerge_da.simulation import artefacts, simulate
 from galmerge_da.simulation.neighbours import draw_faint_sources
 from galmerge_da.simulation.observe import stretch_picture
 
@@ -66,3 +66,36 @@ def test_a_picture_gives_the_mean_flux_of_the_pixels_it_was_shrunk_from(n_bands)
     jpeg = n_bands == 3
     assert np.median(np.abs(back - blocks)) < (0.02 if jpeg else 0.004)
     assert back.mean() == pytest.approx(blocks.mean(), rel=0.02 if jpeg else 0.005)
+
+
+def test_artefacts_fall_on_few_frames_of_both_classes_and_leave_the_others_alone():
+    """A star's halo or an edge changes a frame as a whole; nothing else of the scene changes."""
+    survey = get_survey("sdss")
+    without = simulate(300, replace(survey, artefacts=False), seed=5)
+    with_them = simulate(300, survey, seed=5)
+    assert survey.artefacts
+    changed = np.any(with_them["image"] != without["image"], axis=(1, 2, 3))
+    assert 3 <= changed.sum() <= 20
+    assert set(without["label"][changed]) == {0, 1}
+    for name in set(without.colnames) - {"image"}:
+        np.testing.assert_array_equal(without[name], with_them[name])
+
+
+@pytest.mark.parametrize("kind", ["_STAR_SHARE", "_EDGE_SHARE"])
+def test_one_kind_of_artefact(monkeypatch, kind):
+    """A star adds light that falls outwards from it; an edge takes the light of all bands away or changes the noise."""
+    for name in ("_STAR_SHARE", "_EDGE_SHARE"):
+        monkeypatch.setattr(artefacts, name, float(name == kind))
+    changed = []
+    for seed in range(20):
+        image = np.zeros((3, 81, 95), np.float32)
+        artefacts.add_artefacts(image, np.array([40.0, 47.0]), 75.0, np.full(3, 2.0), np.random.default_rng(seed))
+        assert np.isfinite(image).all()
+        changed.append(np.any(image != 0))
+        if kind == "_STAR_SHARE":
+            assert (image > 0).all()
+            peak = np.unravel_index(image.sum(0).argmax(), image.shape[1:])
+            assert np.hypot(*(np.array(peak) - [40, 47])) > 20
+        else:
+            assert not np.any(image[:, 38:43, 45:50]), "the galaxy itself is on this side of the edge"
+    assert np.mean(changed) > 0.6

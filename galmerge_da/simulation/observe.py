@@ -16,6 +16,7 @@ from scipy.ndimage import gaussian_filter
 from galmerge_da.photometry import find_nucleus, petrosian_radius
 from galmerge_da.preprocessing import linearise
 from galmerge_da.resampling import resample
+from galmerge_da.simulation.artefacts import add_artefacts
 from galmerge_da.simulation.neighbours import draw_faint_sources
 from galmerge_da.simulation.render import render
 
@@ -109,6 +110,8 @@ def observe(scene, survey, rng):
     radius, center = _measure(image, sky, expected, n_pixels)
     side = min(radius * FRAME_RADII * np.exp(_SCALE_SCATTER * rng.normal()), n_pixels - 4.0)
     center = center + _OFF_CENTER * side / FRAME_SIZE * rng.normal(size=2)
+    if survey.artefacts:
+        add_artefacts(image, center, side, sky, rng.spawn(1)[0])  # other draws stay as they are
     offsets = _REGISTRATION * rng.normal(size=(survey.n_bands, 2)) if survey.depth is not None else np.zeros((1, 2))
     size = FRAME_SIZE * (_PICTURE_PIXELS if survey.stretched else 1)
     frame = _frame(image, center + offsets, side, size)
