@@ -24,7 +24,7 @@ from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.io import formats
 from galmerge_da.io.files import quiet
 from galmerge_da.io.pictures import split
-from galmerge_da.io.votables import read_votable, with_known_units, write_votable
+from galmerge_da.io.votables import read_votable, votable_text, with_known_units, write_votable
 
 __all__ = ["check_format", "read_catalog", "read_fits_table", "take_header_keys", "write_catalog", "write_fits_table"]
 
@@ -66,7 +66,8 @@ def write_catalog(table, path, overwrite=False):
     -----
     InputWarning
         If columns, meta entries, frames of coordinates, in CSV units, or in FITS
-        masks of bool and letters beyond ASCII are left out, naming them.
+        masks of bool, masks beside NaN and letters beyond ASCII, or in VOTable white
+        space of descriptions are left out, naming them.
     """
     if not isinstance(table, Table):
         raise InputError(f"a catalogue must be a Table, got {type(table).__name__}")
@@ -213,11 +214,12 @@ def write_fits_table(table, path, overwrite=False):
     """Write a table as the first extension of a FITS file; see `write_catalog`."""
     _check_target(path, overwrite)
     meta, plain = _meta(table), _plain(table, images=True)
-    changed = [
-        each.name for each in plain.itercols() if each.description and _ascii(each.description) != each.description
-    ]
+    changed = _changed_descriptions(plain, _fits_text)
     if changed:
         _warn(f"descriptions changed in the file, which holds lines of ASCII only: {', '.join(changed)}")
+    both = [each.name for each in plain.itercols() if each.dtype.kind in "fc" and _masks_and_nan(each)]
+    if both:
+        _warn(f"masked values become NaN in the file, as others are: {', '.join(both)}")
     masked = [each.name for each in plain.itercols() if isinstance(each, MaskedColumn) and each.dtype.kind == "b"]
     if masked:
         _warn(f"masked values become False in the file: {', '.join(masked)}")
@@ -240,7 +242,7 @@ def _fits_hdus(plain, meta):
         hdu.columns[name].unit = unit
     for key, text in cards.items():
         if text:
-            hdu.header[key] = _ascii(text)
+            hdu.header[key] = _fits_text(text)
     _add_meta(hdu.header, meta)
     return fits.HDUList([fits.PrimaryHDU(), hdu])
 
@@ -253,8 +255,20 @@ def _fits_unit(unit):
         return unit.to_string()
 
 
-def _ascii(text):
-    return str(text).replace("\n", " ").encode("ascii", "replace").decode()
+def _fits_text(text):
+    """What a FITS card keeps of a text: printable ASCII, with ``?`` for letters and a space for control characters."""
+    return re.sub(r"[^ -~]", " ", str(text).encode("ascii", "replace").decode()).rstrip()
+
+
+def _changed_descriptions(table, kept):
+    """Names of columns whose description a format changes to ``kept(description)``."""
+    return [each.name for each in table.itercols() if each.description and kept(each.description) != each.description]
+
+
+def _masks_and_nan(column):
+    """Whether a column of numbers has masked values and others that are NaN."""
+    mask = np.ma.getmaskarray(column)
+    return mask.any() and bool(np.isnan(np.ma.getdata(column)[~mask]).any())
 
 
 def _fits_column(column):
@@ -327,8 +341,11 @@ def take_header_keys(table):
             table[names[position]].info.meta = {**(table[names[position]].info.meta or {}), "ucd": value}
 
 
-def _writer(write, *, images=False, lost=None):
-    """Writer of tables from one of plain columns and meta; ``lost`` says what the format has no place for."""
+def _writer(write, *, images=False, lost=None, text=str):
+    """Writer of tables from one of plain columns and meta.
+
+    ``lost`` says what the format has no place for, ``text`` what it keeps of a description.
+    """
 
     def write_table(table, path, overwrite):
         _check_target(path, overwrite)
@@ -336,6 +353,9 @@ def _writer(write, *, images=False, lost=None):
         missing = lost(plain, meta) if lost else ""
         if missing:
             warnings.warn(f"left out of {path}, as its format has no place for them: {missing}", InputWarning, 3)
+        changed = _changed_descriptions(plain, text)
+        if changed:
+            warnings.warn(f"white space of descriptions changed in {path}: {', '.join(changed)}", InputWarning, 3)
         _save(path, lambda name: write(plain, meta, name))
 
     return write_table
@@ -344,7 +364,7 @@ def _writer(write, *, images=False, lost=None):
 _WRITERS = {
     "fits": write_fits_table,
     "ecsv": _writer(formats.write_ecsv),
-    "votable": _writer(write_votable),
+    "votable": _writer(write_votable, text=votable_text),
     "parquet": _writer(formats.write_parquet),
     "hdf5": _writer(formats.write_hdf5, images=True),
     "csv": _writer(formats.write_csv, lost=formats.lost_in_csv),

@@ -5,7 +5,6 @@ have the same header where astropy puts it, and Parquet also has a VOTable
 without rows, as TOPCAT looks for it (IVOA's VOParquet convention).
 """
 
-import io
 import json
 
 import numpy as np
@@ -14,7 +13,7 @@ from astropy.table.meta import get_header_from_yaml, get_yaml_from_table
 from astropy.table.serialize import _construct_mixins_from_columns
 
 from galmerge_da.io.lazy import require as load
-from galmerge_da.io.votables import make_votable, with_known_units
+from galmerge_da.io.votables import votable_bytes, with_known_units
 
 __all__ = [
     "lost_in_csv",
@@ -118,13 +117,11 @@ def read_hdf5(path):
 def write_parquet(table, meta, path):
     """Write Parquet; masked values are null."""
     pa, parquet, _ = require("parquet", path)
-    xml = io.BytesIO()
-    make_votable(table[:0], meta).to_xml(xml)
     arrays = [_to_arrow(column, pa) for column in table.itercols()]
     header = {
         "table_meta_yaml": "\n".join(get_yaml_from_table(_with_header_meta(table, meta))),
         "IVOA.VOTable-Parquet.version": "1.0",
-        "IVOA.VOTable-Parquet.content": xml.getvalue().decode(),
+        "IVOA.VOTable-Parquet.content": votable_bytes(table[:0], meta).decode(),
     }
     for column in table.itercols():
         if column.dtype.kind in "US":  # as astropy asks for it
