@@ -87,3 +87,17 @@ def test_axes_of_the_caller_are_drawn_into_and_must_be_enough(explanation):
         plot_steps(explanation, Figure().subplots(2, 2))
     with pytest.raises(InputError, match="at least one step"):
         plot_steps(Explanation("a", [], {}, 0, {}))
+
+
+def test_panels_have_one_size_where_the_frame_is_wider_than_the_image():
+    y, x = np.mgrid[:60, :60] - 29.5
+    image = 500 * np.exp(-np.hypot(x, y) / 5) + 400 * np.exp(-((x - 24) ** 2 + (y + 24) ** 2) / 4)
+    images = (image + np.random.default_rng(0).normal(0, 1, image.shape))[None, None].astype(np.float32)
+    recipe = PreprocessingRecipe(size=40, frame_radii=10.0, neighbours={"sources": "all"})
+    explanation = explain_galaxy(recipe, images, 0)
+    assert explanation.steps[0].width > 60
+    grid = plot_steps(explanation)
+    assert any(ax.collections for ax in grid[0])
+    for ax, step in zip(grid[0], explanation.steps, strict=True):
+        assert np.abs(np.diff(ax.get_xlim())) == step.image.shape[2]
+        assert np.abs(np.diff(ax.get_ylim())) == step.image.shape[1]

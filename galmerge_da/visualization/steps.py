@@ -118,6 +118,7 @@ def _outline(ax, step, *, is_frame):
             Rectangle(corner, step.width, step.width, fill=False, color="white", linewidth=0.6, linestyle="--")
         )
     if step.hidden.any():
+        ax.autoscale(False)  # else the panel grows to hold a frame that is wider than the image
         ax.contour(step.hidden, [0.5], colors="red", linewidths=0.5)
 
 
