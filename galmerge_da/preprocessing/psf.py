@@ -6,12 +6,15 @@ import numpy as np
 
 from galmerge_da.exceptions import InputError
 
-__all__ = ["PROFILES", "SAME_FWHM", "convolve", "matching_kernel"]
+__all__ = ["PROFILES", "SAME_FWHM", "SAMPLED", "convolve", "matching_kernel"]
 
 PROFILES = ("gaussian", "moffat")
 
 #: Widths that differ by less, relatively, are the same.
 SAME_FWHM = 0.01
+
+#: A PSF of fewer pixels is not sampled well enough: between pixels, a matched star is not the wanted one.
+SAMPLED = 2.0
 
 #: Reach of a kernel in units of the wanted FWHM.
 _REACH = {"gaussian": 2.0, "moffat": 4.0}

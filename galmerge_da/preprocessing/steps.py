@@ -18,7 +18,7 @@ from galmerge_da.preprocessing.backgrounds import annulus_level, mesh_background
 from galmerge_da.preprocessing.checks import check_noise
 from galmerge_da.preprocessing.neighbours import detached_sources, point_sources
 from galmerge_da.preprocessing.pixels import fill_bad_pixels, find_bad_pixels, linearise, repair
-from galmerge_da.preprocessing.psf import PROFILES, SAME_FWHM, convolve, matching_kernel
+from galmerge_da.preprocessing.psf import PROFILES, SAME_FWHM, SAMPLED, convolve, matching_kernel
 
 __all__ = [
     "ConvertFlux",
@@ -244,7 +244,8 @@ class MatchPSF(Options):
     Flux: kept as a whole, spread over more pixels; peaks become fainter. An
     image is never sharpened: where its PSF is broader than wanted, or unknown,
     it stays as it is and the row has ``PSF_UNMATCHED``; where that holds for
-    all rows alike, it is an error.
+    all rows alike, it is an error. A PSF of fewer than two pixels is matched
+    as well as can be, with rings and crosses about stars, and flagged too.
 
     Parameters
     ----------
@@ -293,6 +294,8 @@ class MatchPSF(Options):
             image = stack.own_images()[row]
             for band in np.flatnonzero(wanted > given * (1 + SAME_FWHM)):
                 widths = given[band] / scale, wanted[band] / scale
+                if round(widths[0], 3) < SAMPLED:
+                    stack.flags[row] |= Flag.PSF_UNMATCHED
                 image[band] = convolve(image[band], matching_kernel(*widths, profile=self.profile, beta=self.beta))
             stack.psf_fwhm[row] = wanted
 
@@ -304,9 +307,11 @@ class MatchPSF(Options):
 
     def note(self, before, after):
         """What was done, in a few words."""
-        if after.flags[0] & Flag.PSF_UNMATCHED:
+        unmatched = after.flags[0] & Flag.PSF_UNMATCHED
+        if unmatched and np.array_equal(before.psf_fwhm[0], after.psf_fwhm[0], equal_nan=True):
             return "not matched"
-        return f'{_numbers(before.psf_fwhm[0])}" to {_numbers(after.psf_fwhm[0])}"'
+        widths = f'{_numbers(before.psf_fwhm[0])}" to {_numbers(after.psf_fwhm[0])}"'
+        return f"{widths}, undersampled" if unmatched else widths
 
 
 def _numbers(values):
