@@ -11,6 +11,7 @@ from astropy.nddata import NDData
 from astropy.table import Column, Table
 
 from galmerge_da.exceptions import InputError
+from galmerge_da.io import unpacking
 from galmerge_da.io.catalogs import read_fits_table, take_header_keys, write_catalog
 from galmerge_da.io.facts import bands_of_columns, column_of
 from galmerge_da.io.files import header_unit, image_hdu, quiet, sniff, split_extension
@@ -193,6 +194,7 @@ def _read_text(path):
 
 def _hold_fits(path, extension, image, masks):
     try:
+        unpacking.check_unpacked(path, unpacking.FIELD_LIMIT)
         with quiet(), fits.open(path, memmap=True) as hdus:
             number = _table_number(hdus, extension, image)
             stack = next((hdu for hdu in hdus if _is_stack(hdu)), None) if number is None else None
@@ -273,6 +275,8 @@ def _hold_npy(path):
         raise InputError(f"{path} cannot be read as an array: {error}") from None
     sibling = _sibling(path)
     try:
+        if sibling is not None:
+            unpacking.check_npy(sibling, unpacking.FIELD_LIMIT)
         labels = None if sibling is None else np.load(sibling, allow_pickle=False)
     except ValueError as error:
         raise InputError(f"{sibling} cannot be read as labels: {error}") from None

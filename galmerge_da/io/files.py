@@ -21,6 +21,7 @@ from astropy.wcs import WCS
 from PIL import Image
 
 from galmerge_da.exceptions import InputError
+from galmerge_da.io import unpacking
 from galmerge_da.io.facts import ab_magnitude, bands_of_columns
 from galmerge_da.io.pictures import Picture, ShapeError, cube, merge, to_float32
 
@@ -157,7 +158,7 @@ def image_hdu(hdus, extension, path):
     raise InputError(f"{path} holds no image")
 
 
-def read_picture(path, axes="CHW"):
+def read_picture(path, axes="CHW", limit=None):
     """Read an image file.
 
     Parameters
@@ -167,6 +168,8 @@ def read_picture(path, axes="CHW"):
         an extension a band, ``file.fits[g,r,i]``), npy, JPEG or PNG.
     axes : {"CHW", "HWC"}
         Order of the axes of a three-dimensional array in FITS or npy.
+    limit : int, optional
+        Bytes that it may unpack to; ``galmerge_da.io.unpacking.CUTOUT_LIMIT`` by default.
 
     Returns
     -------
@@ -176,7 +179,7 @@ def read_picture(path, axes="CHW"):
     Raises
     ------
     InputError
-        If the file is missing or is not an image.
+        If the file is missing, is not an image, or unpacks to more than the limit.
     ShapeError
         If the image has neither two nor three axes.
     """
@@ -188,26 +191,28 @@ def read_picture(path, axes="CHW"):
         raise InputError(f"{origin}: {kind or 'this'} is not an image file (FITS, npy, JPEG or PNG)")
     try:
         with quiet():
-            return reader(path, extension, axes)
+            return reader(path, extension, axes, unpacking.CUTOUT_LIMIT if limit is None else limit)
     except InputError as error:
         raise type(error)(f"{origin}: {error}") from None
     except Exception as error:  # a damaged file fails in as many ways as there are libraries
         raise InputError(f"{origin}: {error}") from error
 
 
-def _read_fits(path, extension, axes):
+def _read_fits(path, extension, axes, limit):
     name = getattr(path, "name", "the file")
     # opened here, since astropy leaves a file open whose header it cannot read
-    opened = nullcontext(path) if isinstance(path, BytesIO) else open(path, "rb")
-    with opened as file, fits.open(file, memmap=False) as hdus:
-        if not isinstance(extension, list):
-            return _read_hdu(image_hdu(hdus, extension, name), axes)
-        picture = merge([_read_hdu(image_hdu(hdus, each, name), axes) for each in extension])
+    with nullcontext(path) if isinstance(path, BytesIO) else open(path, "rb") as file:
+        content = unpacking.unpack(file, limit)
+        with nullcontext() if content is file else content, fits.open(content, memmap=False) as hdus:
+            if not isinstance(extension, list):
+                return _read_hdu(image_hdu(hdus, extension, name), axes, limit)
+            picture = merge([_read_hdu(image_hdu(hdus, each, name), axes, limit) for each in extension])
     bands = bands_of_columns(list(map(str, extension)))
     return picture if bands is None else replace(picture, header={**picture.header, "BANDS": ",".join(bands)})
 
 
-def _read_hdu(hdu, axes):
+def _read_hdu(hdu, axes, limit):
+    unpacking.check_pixels(hdu.shape, abs(hdu.header["BITPIX"]) // 8, limit)
     values, header = hdu.data, hdu.header
     if values is None or values.size == 0:
         raise ShapeError("the image has no pixels")
@@ -245,13 +250,15 @@ def header_zero_point(header):
     return None
 
 
-def _read_npy(path, extension, axes):
+def _read_npy(path, extension, axes, limit):
+    unpacking.check_npy(path, limit)
     values = np.load(path, allow_pickle=False)
     return Picture(data=to_float32(cube(values, axes)), eight_bit=values.dtype == np.uint8)
 
 
-def _read_colour(path, extension, axes):
+def _read_colour(path, extension, axes, limit):
     with Image.open(path) as image:
+        unpacking.check_pixels((len(image.getbands()), *image.size), 1, limit)
         grey = image.mode in ("1", "L", "LA", "La") or image.mode.startswith(("I", "F"))
         if not grey:
             image = image.convert("RGB")

@@ -1,15 +1,14 @@
 """Images of a field that are read in windows, so that a file larger than memory is no trouble."""
 
 from functools import partial
-from io import BytesIO
 from os import PathLike
 
 import numpy as np
 from astropy.io import fits
-from astropy.utils.data import get_readable_fileobj
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from galmerge_da.exceptions import InputError
+from galmerge_da.io import unpacking
 from galmerge_da.io.facts import bands_of_columns
 from galmerge_da.io.files import celestial_wcs, header_unit, image_hdu, quiet, read_picture, sniff, split_extension
 from galmerge_da.io.pictures import as_picture, cube, split, to_float32
@@ -158,7 +157,7 @@ def _of_path(path):
     if kind == "npy":
         return [_of_npy(file)]
     if kind != "fits":
-        picture = read_picture(path)
+        picture = read_picture(path, limit=unpacking.FIELD_LIMIT)
         return [_of_picture(picture, picture.wcs, path)]
     names = extension if isinstance(extension, list) else [extension]
     try:
@@ -202,12 +201,9 @@ def _of_hdu(hdu, path=None, number=None):
 def _open_hdu(path, number, scaled):
     """Pixels of an HDU, and its file."""
     with open(path, "rb") as file:
-        compressed = not file.read(6).startswith(b"SIMPLE")
-    if compressed:  # at once: going back in such a file starts from its beginning
-        with get_readable_fileobj(path, encoding="binary") as file:
-            hdus = fits.open(BytesIO(file.read()))
-    else:
-        hdus = fits.open(path, memmap=not scaled)
+        content = unpacking.unpack(file, unpacking.FIELD_LIMIT)
+    # at once where it is compressed: going back in such a file starts from its beginning
+    hdus = fits.open(path, memmap=not scaled) if content is file else fits.open(content)
     try:
         hdu = hdus[number]
         return (_Section(hdu.section, len(hdu.shape)) if scaled else _cube(hdu.data)), hdus
