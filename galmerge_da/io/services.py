@@ -139,7 +139,7 @@ def _fetch_all(server, ra, dec, request, folder, progress):
             continue
         path = folder / _name(server.name, ra[row] % 360, dec[row], request)
         try:
-            if not path.is_file():
+            if not _is_there(path, request):
                 server.get(ra[row] % 360, dec[row], request, path)
                 _check(path, request)
             paths[row], silent = path, 0
@@ -159,6 +159,14 @@ def _name(service, ra, dec, request):
     """Name of the file of one cutout; another request has another one."""
     asked = f"{service} {ra:.7f} {dec:.7f} {request}"
     return f"{service}_{ra:.5f}{dec:+.5f}_{hashlib.sha256(asked.encode()).hexdigest()[:10]}.fits"
+
+
+def _is_there(path, request):
+    """Whether there is a file already, and what was asked for; a call may have been broken off before its check."""
+    try:
+        return path.is_file() and _check(path, request) is None
+    except RefusedError:
+        return False
 
 
 def _check(path, request):
