@@ -117,6 +117,34 @@ def test_what_a_survey_really_sees_is_never_taken_for_counts(survey):
     assert not np.any(catalogue["flags"] & Flag.UNIT_DOUBTFUL)
 
 
+@pytest.mark.parametrize("band", [0, 1, 2])
+@pytest.mark.parametrize("factor", [147, 1e-9], ids=["counts", "maggies"])
+def test_counts_in_one_band_are_named(galaxies, band, factor):
+    one = galaxies.copy()
+    one["image"][:, band] *= np.float32(factor)
+    with pytest.warns(InputWarning, match="12 of 12 cutouts have noise .* or a band that cannot be in the unit of the"):
+        assert np.all(classify(one, classifier())["flags"] & Flag.UNIT_DOUBTFUL)
+    with pytest.warns(InputWarning, match="12 of 12 cutouts have a band that cannot be in the unit of the others"):
+        unnamed = classify(Table({"image": one["image"]}), classifier(), bands=("g", "r", "i"))
+    assert np.all(unnamed["flags"] & Flag.UNIT_DOUBTFUL)
+
+
+def test_bands_of_other_zero_points_that_are_stated_are_in_order(galaxies):
+    one = Table({"image": galaxies["image"].copy()})
+    one["image"][:, 1] *= np.float32(10**3.56)
+    catalogue = classify(one, classifier(), bands=("g", "r", "i"), zero_point=[22.5, 31.4, 22.5])
+    assert not np.any(catalogue["flags"] & Flag.UNIT_DOUBTFUL)
+
+
+def test_a_galaxy_that_is_in_one_band_only_is_in_order():
+    """A dropout: light in one band, noise in all."""
+    sky = np.random.default_rng(0).normal(0, 0.1, (3, 3, 60, 60)).astype(np.float32)
+    light = images()
+    light[:, :2] = sky[:, :2]
+    for case in (light, light[:, ::-1]):
+        assert not np.any(classify(np.ascontiguousarray(case), classifier(), bands=("g", "r", "i"))["flags"])
+
+
 def test_a_unit_that_the_model_needs_and_nobody_states_is_named():
     model = classifier(flux={"zero_point": 22.5})
     with pytest.warns(InputWarning, match="3 of 3 cutouts do not say what a unit of flux is"):
@@ -143,7 +171,7 @@ def test_the_warning_does_not_depend_on_chunks():
 
 def test_the_header_of_a_catalogue_tells_every_step(galaxies):
     model = classifier(flux={"zero_point": 25}, psf={"fwhm": [1.5, 1.5, 2]}, background="mesh")
-    catalogue = classify(galaxies, model)
+    catalogue = classify(galaxies, model, pixel_scale=0.4 * u.arcsec)
     words = catalogue.meta["GMPREP"]
     assert {"flux.zero_point=25.0", "psf.fwhm=1.5,1.5,2.0", "background=mesh"} <= set(words.split())
     assert not re.search(r"[{}']", words)

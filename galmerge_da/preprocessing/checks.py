@@ -6,17 +6,57 @@ import numpy as np
 
 from galmerge_da.exceptions import InputWarning
 from galmerge_da.flags import Flag
+from galmerge_da.preprocessing.bands import wavelengths
 
-__all__ = ["check_noise", "warn_of_mismatch"]
+__all__ = ["check_units", "warn_of_mismatch"]
 
 #: Noise beyond these multiples of a survey's is not its own. Counts are at hundreds; depths vary, and resampling
 #: or a galaxy at the edge of its image change noise by a factor of a few.
 _NOISE_RANGE = (1e-3, 30.0)
 
+#: A band is in another unit if both the light and the noise differ by more from those of the next bands. Galaxies
+#: have colours of up to three magnitudes between them, and a band without the galaxy has noise all the same.
+_BAND_RATIO = 30.0
+
+#: Side of the box in the middle whose mean is the light of a galaxy, over the side of the image.
+_MIDDLE = 0.25
+
 _FWHM_TO_SIGMA = 1 / 2.3548
 
 
-def check_noise(stack):
+def check_units(stack):
+    """Flag images that cannot be in the unit that they should be in, as a whole or in one band.
+
+    Parameters
+    ----------
+    stack : Stack
+        With ``level`` and ``noise``.
+    """
+    _check_survey(stack)
+    if not stack.stretched and stack.images.shape[1] > 1:
+        _check_bands(stack)
+
+
+def _check_bands(stack):
+    """Flag images with a band whose light and noise are both far from those of the bands next to it in wavelength."""
+    height, width = stack.images.shape[2:]
+    y, x = (slice(int(n * (1 - _MIDDLE) / 2), -int(n * (1 - _MIDDLE) / 2) or None) for n in (height, width))
+    light = stack.images[..., y, x].mean(axis=(2, 3)) - stack.level
+    unit = np.zeros(len(stack.zero_point)) if np.isnan(stack.zero_point).any() else stack.zero_point
+    known = wavelengths(stack.bands or ())
+    order = np.argsort(known) if known and None not in known else np.arange(len(unit))
+    measured = (stack.noise > 0).all(axis=1)
+    brighter, darker = np.ones((2, *light.shape), bool)
+    for values in (light, stack.noise):
+        values = (values * 10 ** (-0.4 * (unit - unit[0])))[:, order]
+        ends = np.full((len(values), 1), np.nan)  # the first and the last band have one neighbour
+        sides = np.stack([np.hstack([ends, values[:, :-1]]), np.hstack([values[:, 1:], ends])])
+        brighter &= values > _BAND_RATIO * np.fmax(*sides)
+        darker &= values < np.fmin(*sides) / _BAND_RATIO
+    stack.flags[measured & (brighter | darker).any(axis=1)] |= Flag.UNIT_DOUBTFUL
+
+
+def _check_survey(stack):
     """Flag images whose noise is in no band that of their survey: counts, or pixels of another origin.
 
     Parameters
@@ -51,11 +91,14 @@ def warn_of_mismatch(flags, source, recipe, *, stacklevel=2):
         For each of ``PIXEL_SCALE_UNKNOWN``, ``PSF_UNMATCHED`` and
         ``UNIT_DOUBTFUL`` that some row has.
     """
+    band = "a band that cannot be in the unit of the others"
     if recipe.flux is not None and source.zero_point is None:
         unit = "do not say what a unit of flux is, and it was not converted: give zero_point"
+    elif source.survey is None:
+        unit = f"have {band}: is it in counts?"
     else:
         unit = (
-            f"have noise that cannot be that of the survey {source.survey!r} in its unit of flux: "
+            f"have noise that cannot be that of the survey {source.survey!r} in its unit of flux, or {band}: "
             "are they counts, or of another survey? give zero_point, or another survey"
         )
     said = {

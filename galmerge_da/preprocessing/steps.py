@@ -15,7 +15,7 @@ from galmerge_da.exceptions import ConfigError, InputError
 from galmerge_da.flags import Flag
 from galmerge_da.options import Options, option
 from galmerge_da.preprocessing.backgrounds import annulus_level, mesh_background
-from galmerge_da.preprocessing.checks import check_noise
+from galmerge_da.preprocessing.checks import check_units
 from galmerge_da.preprocessing.neighbours import detached_sources, point_sources
 from galmerge_da.preprocessing.pixels import fill_bad_pixels, find_bad_pixels, linearise, repair
 from galmerge_da.preprocessing.psf import PROFILES, SAME_FWHM, SAMPLED, convolve, matching_kernel
@@ -85,7 +85,7 @@ class FillBadPixels(Options):
         """Change a ``Stack`` of images in place."""
         bad = find_bad_pixels(stack)
         repair(stack, bad)
-        check_noise(stack)
+        check_units(stack)
 
     def note(self, before, after):
         """What was done, in a few words."""
