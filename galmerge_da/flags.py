@@ -48,7 +48,7 @@ _MEANING = {
     Flag.NO_MORPHOLOGY: "morphology was asked for, and some of it could not be measured",
     Flag.PIXEL_SCALE_UNKNOWN: "nothing states the pixel scale; it was taken to be that of the network's frames",
     Flag.PSF_UNMATCHED: "the point-spread function is unknown or broader than the network's, and was not matched, or "
-    "of fewer than two pixels, and was not matched well",
+    "too narrow for the pixels, and was not matched well",
     Flag.UNIT_DOUBTFUL: "the unit of flux is needed and unknown, or the values cannot be of the stated survey in it, "
     "or one band cannot be in the unit of the others",
 }

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import astropy.units as u
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -36,10 +37,12 @@ def test_frames_are_written_as_a_data_set(cutouts, galaxies, tmp_path):
     recipe.write_text(
         '[data]\nsimulate = {n = 1}\n[preprocessing]\nsize = 32\nbands = ["i", "g"]\npsf = {fwhm = 2.0}\n'
     )
-    done = run(cutouts, "-o", tmp_path / "frames.fits", "--recipe", recipe)
+    done = run(cutouts, "-o", tmp_path / "frames.fits", "--recipe", recipe, "--pixel-scale", 0.4)
     assert done.exit_code == 0, done.stderr
     assert done.stdout == f"{tmp_path / 'frames.fits'}: 5 frames of 2 x 32 x 32\n"
-    expected = frames_table(PreprocessingRecipe(size=32, bands=("i", "g"), psf={"fwhm": 2.0}), galaxies)
+    expected = frames_table(
+        PreprocessingRecipe(size=32, bands=("i", "g"), psf={"fwhm": 2.0}), galaxies, pixel_scale=0.4 * u.arcsec
+    )
     back = open_cutouts(tmp_path / "frames.fits")
     assert back.bands == ("i", "g") and list(back.table["id"]) == list(galaxies["id"])
     np.testing.assert_allclose(back.read().data, expected["image"], rtol=1e-5, atol=1e-6)

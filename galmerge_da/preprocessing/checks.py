@@ -105,7 +105,7 @@ def warn_of_mismatch(flags, source, recipe, *, stacklevel=2):
         Flag.PIXEL_SCALE_UNKNOWN: f"do not say their pixel scale and were taken to have the {recipe.pixel_scale} "
         "arcsec per pixel of the training images: give pixel_scale",
         Flag.PSF_UNMATCHED: "have a point-spread function or pixel scale that is not known, or one broader than that "
-        "of the training images or of fewer than two pixels, and were not matched to it, or not well: "
+        "of the training images or too narrow for their pixels, and were not matched to it, or not well: "
         "give psf_fwhm and pixel_scale if they are not known",
         Flag.UNIT_DOUBTFUL: unit,
     }

@@ -6,15 +6,18 @@ import numpy as np
 
 from galmerge_da.exceptions import InputError
 
-__all__ = ["PROFILES", "SAME_FWHM", "SAMPLED", "convolve", "matching_kernel"]
+__all__ = ["PROFILES", "SAME_FWHM", "convolve", "is_sampled", "matching_kernel"]
 
 PROFILES = ("gaussian", "moffat")
 
 #: Widths that differ by less, relatively, are the same.
 SAME_FWHM = 0.01
 
-#: A PSF of fewer pixels is not sampled well enough: between pixels, a matched star is not the wanted one.
-SAMPLED = 2.0
+#: From so many pixels on, any PSF is sampled well enough.
+_SAMPLED = 2.0
+
+#: A matched star may differ from the wanted one by this fraction of its peak.
+_TOLERANCE = 0.01
 
 #: Reach of a kernel in units of the wanted FWHM.
 _REACH = {"gaussian": 2.0, "moffat": 4.0}
@@ -67,6 +70,32 @@ def convolve(image, kernel):
 
     padded = np.pad(image, len(kernel) // 2, mode="edge")
     return oaconvolve(padded, kernel.astype(image.dtype), mode="valid")
+
+
+def is_sampled(given, wanted, *, profile="gaussian", beta=3.0):
+    """Whether pixels are fine enough for a PSF to be matched: a star between them becomes the wanted one too.
+
+    Parameters
+    ----------
+    given, wanted, profile, beta
+        As for `matching_kernel`.
+
+    Returns
+    -------
+    bool
+        Of coarse pixels it depends on both widths; True from two pixels on.
+    """
+    return given >= _SAMPLED or _error(float(f"{given:.3g}"), float(f"{wanted:.3g}"), profile, float(beta)) < _TOLERANCE
+
+
+@lru_cache(maxsize=512)
+def _error(given, wanted, profile, beta):
+    """Largest difference between a matched star in the corner of four pixels and the wanted one, over its peak."""
+    kernel = _kernel(given, wanted, profile, beta)
+    squared = np.arange(-len(kernel) + 0.5, len(kernel)) ** 2
+    squared = squared[:, None] + squared
+    star, expected = (_psf(squared, fwhm, profile, beta) for fwhm in (given, wanted))
+    return np.abs(convolve(star, kernel) - expected).max() / expected.max()
 
 
 @lru_cache(maxsize=512)

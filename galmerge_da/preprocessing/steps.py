@@ -18,7 +18,7 @@ from galmerge_da.preprocessing.backgrounds import annulus_level, mesh_background
 from galmerge_da.preprocessing.checks import check_units
 from galmerge_da.preprocessing.neighbours import detached_sources, point_sources
 from galmerge_da.preprocessing.pixels import fill_bad_pixels, find_bad_pixels, linearise, repair
-from galmerge_da.preprocessing.psf import PROFILES, SAME_FWHM, SAMPLED, convolve, matching_kernel
+from galmerge_da.preprocessing.psf import PROFILES, SAME_FWHM, convolve, is_sampled, matching_kernel
 
 __all__ = [
     "ConvertFlux",
@@ -244,8 +244,8 @@ class MatchPSF(Options):
     Flux: kept as a whole, spread over more pixels; peaks become fainter. An
     image is never sharpened: where its PSF is broader than wanted, or unknown,
     it stays as it is and the row has ``PSF_UNMATCHED``; where that holds for
-    all rows alike, it is an error. A PSF of fewer than two pixels is matched
-    as well as can be, with rings and crosses about stars, and flagged too.
+    all rows alike, it is an error. Where pixels are too coarse for the PSF, it
+    is matched with rings and crosses about stars, and the row is flagged too.
 
     Parameters
     ----------
@@ -294,7 +294,7 @@ class MatchPSF(Options):
             image = stack.own_images()[row]
             for band in np.flatnonzero(wanted > given * (1 + SAME_FWHM)):
                 widths = given[band] / scale, wanted[band] / scale
-                if round(widths[0], 3) < SAMPLED:
+                if not is_sampled(*widths, profile=self.profile, beta=self.beta):
                     stack.flags[row] |= Flag.PSF_UNMATCHED
                 image[band] = convolve(image[band], matching_kernel(*widths, profile=self.profile, beta=self.beta))
             stack.psf_fwhm[row] = wanted
