@@ -9,6 +9,8 @@ from click.testing import CliRunner
 
 from galmerge_da import Flag, classify, extract_cutouts, read_catalog, write_catalog
 from galmerge_da.cli import main
+from galmerge_da.io import open_cutouts
+from galmerge_da.preprocessing import PreprocessingRecipe, preprocess
 
 DATA = Path(__file__).parents[1].parent / "shared" / "data"
 
@@ -95,3 +97,19 @@ def test_the_field_of_ngc_6976_in_a_file_a_band(tmp_path):
     same(catalogue, read_catalog(tmp_path / "m.vot"))
     write_catalog(catalogue, tmp_path / "again.fits")
     same(catalogue, read_catalog(tmp_path / "again.fits"))
+
+
+@pytest.mark.parametrize("survey", [None, "survey"])
+@pytest.mark.parametrize("name", ["decals", "sdss"])
+def test_bands_of_real_fields_are_never_taken_for_counts(name, survey):
+    if name == "sdss":
+        bands, folder = ("g", "r", "i"), DATA / "sdss_ngc6976_field"
+        images = [folder / f"reprojected_sdss_{band}.fits.bz2" for band in bands]
+    else:
+        bands, folder = ("g", "r", "z"), DATA / "decals_field"
+        images = [folder / "temp_extended.fits"]
+    sources = Table.read(folder / "catalog_sep.csv")["x", "y"]
+    cutouts = extract_cutouts(sources, images, 45, bands=bands)
+    recipe = PreprocessingRecipe(size=40)
+    for chunk in open_cutouts(cutouts, survey=survey and name):
+        assert not np.any(preprocess(chunk, recipe).flags & Flag.UNIT_DOUBTFUL)
