@@ -30,6 +30,7 @@ class Flag(IntFlag):
     PIXEL_SCALE_UNKNOWN = 8192
     PSF_UNMATCHED = 16384
     UNIT_DOUBTFUL = 32768
+    PIXEL_SCALE_DIFFERS = 65536
 
 
 _MEANING = {
@@ -46,11 +47,12 @@ _MEANING = {
     Flag.RADIUS_UNKNOWN: "no radius could be measured; the whole image was used",
     Flag.BANDS_MISSING: "at least one band is entirely missing; it was replaced by the mean of the others",
     Flag.NO_MORPHOLOGY: "morphology was asked for, and some of it could not be measured",
-    Flag.PIXEL_SCALE_UNKNOWN: "nothing states the pixel scale; it was taken to be that of the network's frames",
+    Flag.PIXEL_SCALE_UNKNOWN: "nothing states the pixel scale; it was taken to be that of the training images",
     Flag.PSF_UNMATCHED: "the point-spread function is unknown or broader than the network's, and was not matched, or "
     "too narrow for the pixels, and was not matched well",
     Flag.UNIT_DOUBTFUL: "the unit of flux is needed and unknown, or the values cannot be of the stated survey in it, "
     "or one band cannot be in the unit of the others",
+    Flag.PIXEL_SCALE_DIFFERS: "pixels are taken as they are, and their scale is none that the training images had",
 }
 
 #: A row with any of these has no image to classify.

@@ -56,5 +56,5 @@ def test_it_has_every_step_stretch_and_flag_of_a_mismatch(page):
     rows = re.findall(r"^   \* - ``(\w+)``$", page, re.M)
     assert [row for row in rows if row[0].isupper()] == [type(step).__name__ for step in full.steps]
     assert {"asinh", "log", "lupton", "percentile"} <= set(rows)
-    for flag in (Flag.PIXEL_SCALE_UNKNOWN, Flag.PSF_UNMATCHED, Flag.UNIT_DOUBTFUL):
+    for flag in (Flag.PIXEL_SCALE_UNKNOWN, Flag.PIXEL_SCALE_DIFFERS, Flag.PSF_UNMATCHED, Flag.UNIT_DOUBTFUL):
         assert f"``{flag.name}``" in page

@@ -6,10 +6,10 @@ import warnings
 import astropy.units as u
 import numpy as np
 import pytest
-from astropy.table import Table
+from astropy.table import Table, vstack
 
 from galmerge_da import Flag, classify, simulate, train
-from galmerge_da.exceptions import InputError, InputWarning
+from galmerge_da.exceptions import ConfigError, InputError, InputWarning
 from galmerge_da.inference import MergerClassifier
 from galmerge_da.models import build_network
 from galmerge_da.preprocessing import PreprocessingRecipe
@@ -71,6 +71,55 @@ def test_training_notes_the_scale_of_its_source(galaxies):
     other = Table(table, meta={"BANDS": "g,r,i"})
     with pytest.warns(InputWarning, match="36 of 36 cutouts do not say their pixel scale"):
         train(table, other, adapt={"mmd": 1.0}, recipe=recipe, seed=1)
+
+
+@pytest.fixture(scope="module")
+def of_many_scales(galaxies):
+    """A classifier that took the pixels of simulated frames as they are; their scales are one a row."""
+    many = vstack([galaxies] * 3, metadata_conflicts="silent")
+    many.remove_columns(["id", "group"])  # enough rows of both classes for three splits
+    return train(many, recipe={**TINY, "preprocessing": {"scale": "pixels", "size": 40}}, seed=1).classifier
+
+
+def test_a_source_of_many_scales_leaves_their_range_in_the_model(of_many_scales, galaxies, tmp_path):
+    expected = np.percentile(np.tile(galaxies["pixel_scale"], 3), (5, 50, 95))
+    np.testing.assert_allclose(of_many_scales.preprocessing.trained_scales, expected)
+    assert of_many_scales.preprocessing.pixel_scale is None
+    of_many_scales.save(tmp_path / "m.safetensors")
+    assert MergerClassifier.load(tmp_path / "m.safetensors").preprocessing == of_many_scales.preprocessing
+
+
+def test_pixels_beyond_the_range_of_the_training_images_are_named(of_many_scales):
+    low, median, high = of_many_scales.preprocessing.trained_scales
+    bands = ("g", "r", "i")
+    fine = np.array([median, low / 1.4, high * 1.6, median / 10]) * u.arcsec
+    with pytest.warns(
+        InputWarning, match=rf"2 of 4 cutouts have pixels of another scale .* the {low:.3g} to"
+    ) as caught:
+        catalogue = classify(images(4), of_many_scales, bands=bands, pixel_scale=fine)
+    assert len(caught) == 1
+    differs = catalogue["flags"] & Flag.PIXEL_SCALE_DIFFERS
+    assert (differs != 0).tolist() == [False, False, True, True]
+    with pytest.warns(InputWarning, match=r"another scale \(0.01 arcsec\)"):
+        classify(images(4), of_many_scales, bands=bands, pixel_scale=0.01 * u.arcsec)
+    with pytest.warns(InputWarning, match=rf"4 of 4 cutouts do not say their pixel scale .* .median {median:.3g}"):
+        catalogue = classify(images(4), of_many_scales, bands=bands)
+    assert np.all(catalogue["flags"] & Flag.PIXEL_SCALE_UNKNOWN)
+
+
+def test_frames_that_scale_with_their_galaxy_have_no_scale_to_compare(of_many_scales, galaxies):
+    other = galaxies.copy()
+    other["pixel_scale"] *= 20
+    flags = classify(other, of_many_scales)["flags"]
+    assert not np.any(flags & (Flag.PIXEL_SCALE_DIFFERS | Flag.PIXEL_SCALE_UNKNOWN))
+
+
+@pytest.mark.parametrize("scales", [(1, 2), (3, 2, 1), (0, 1, 2), 1.0])
+def test_scales_of_training_are_three_in_order(scales):
+    with pytest.raises(ConfigError, match="trained_scales must be"):
+        PreprocessingRecipe(scale="pixels", trained_scales=scales)
+    with pytest.raises(ConfigError, match="trained_scales needs scale = 'pixels'"):
+        PreprocessingRecipe(trained_scales=(1, 2, 3))
 
 
 def test_another_number_of_bands_is_named():

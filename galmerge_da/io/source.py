@@ -22,7 +22,7 @@ FLAGS_DESCRIPTION = "quality flags, see galmerge_da.decode_flags"
 #: Flags of an earlier run, or of a cutout as a whole, that whoever uses the pixels finds out anew.
 FOUND_ANEW = (
     Flag.NOT_CLASSIFIED | Flag.UNREADABLE | Flag.BAD_SHAPE | Flag.BLANK | Flag.OFF_EDGE
-    | Flag.PIXEL_SCALE_UNKNOWN | Flag.PSF_UNMATCHED | Flag.UNIT_DOUBTFUL
+    | Flag.PIXEL_SCALE_UNKNOWN | Flag.PIXEL_SCALE_DIFFERS | Flag.PSF_UNMATCHED | Flag.UNIT_DOUBTFUL
 )  # fmt: skip
 
 #: Upper limit of the pixels in one chunk (512 MiB of float32).
@@ -83,6 +83,11 @@ class CutoutSource:
     def survey(self):
         """Name of the survey, or None."""
         return self._facts.survey
+
+    @property
+    def pixel_scale(self):
+        """Angle per pixel, one for all or one a row; None where it is unknown or only the WCS of the images say it."""
+        return self._facts.pixel_scale
 
     @property
     def zero_point(self):

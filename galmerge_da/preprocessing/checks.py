@@ -2,13 +2,14 @@
 
 import warnings
 
+import astropy.units as u
 import numpy as np
 
 from galmerge_da.exceptions import InputWarning
 from galmerge_da.flags import Flag
 from galmerge_da.preprocessing.bands import wavelengths
 
-__all__ = ["check_units", "warn_of_mismatch"]
+__all__ = ["check_scale", "check_units", "warn_of_mismatch"]
 
 #: Noise beyond these multiples of a survey's is not its own. Counts are at hundreds; depths vary, and resampling
 #: or a galaxy at the edge of its image change noise by a factor of a few.
@@ -22,6 +23,9 @@ _BAND_RATIO = 30.0
 _MIDDLE = 0.25
 
 _FWHM_TO_SIGMA = 1 / 2.3548
+
+#: Pixels that are larger or smaller by more than this factor than those of the training images are of another scale.
+_OTHER_SCALE = 1.5
 
 
 def check_units(stack):
@@ -72,6 +76,31 @@ def _check_survey(stack):
     stack.flags[off] |= Flag.UNIT_DOUBTFUL
 
 
+def check_scale(cutouts, recipe):
+    """Flags of cutouts whose pixels are taken as they are and have another scale than the training images, or none.
+
+    Parameters
+    ----------
+    cutouts : `~galmerge_da.Cutouts`
+    recipe : PreprocessingRecipe
+
+    Returns
+    -------
+    `~numpy.ndarray` of int32, shape (N,)
+        0 for frames that scale with their galaxy, and for a recipe without ``trained_scales``.
+    """
+    flags = np.zeros(len(cutouts), np.int32)
+    if recipe.trained_scales is None or cutouts.radii_per_pixel is not None:
+        return flags
+    scale = np.nan if cutouts.pixel_scale is None else cutouts.pixel_scale.to_value(u.arcsec)
+    scale = np.broadcast_to(scale, len(cutouts))
+    low, _, high = recipe.trained_scales
+    known = scale > 0
+    flags[~known] |= Flag.PIXEL_SCALE_UNKNOWN
+    flags[known & ((scale < low / _OTHER_SCALE) | (scale > high * _OTHER_SCALE))] |= Flag.PIXEL_SCALE_DIFFERS
+    return flags
+
+
 def warn_of_mismatch(flags, source, recipe, *, stacklevel=2):
     """Tell once what the flags of all rows say about cutouts that do not fit a recipe.
 
@@ -88,7 +117,7 @@ def warn_of_mismatch(flags, source, recipe, *, stacklevel=2):
     Warns
     -----
     InputWarning
-        For each of ``PIXEL_SCALE_UNKNOWN``, ``PSF_UNMATCHED`` and
+        For each of ``PIXEL_SCALE_UNKNOWN``, ``PIXEL_SCALE_DIFFERS``, ``PSF_UNMATCHED`` and
         ``UNIT_DOUBTFUL`` that some row has.
     """
     band = "a band that cannot be in the unit of the others"
@@ -102,8 +131,11 @@ def warn_of_mismatch(flags, source, recipe, *, stacklevel=2):
             "are they counts, or of another survey? give zero_point, or another survey"
         )
     said = {
-        Flag.PIXEL_SCALE_UNKNOWN: f"do not say their pixel scale and were taken to have the {recipe.pixel_scale} "
+        Flag.PIXEL_SCALE_UNKNOWN: f"do not say their pixel scale and were taken to have the {_trained(recipe)} "
         "arcsec per pixel of the training images: give pixel_scale",
+        Flag.PIXEL_SCALE_DIFFERS: f"have pixels of another scale{_given(source)} than the {_trained(recipe)} "
+        "arcsec of the training images, and were taken as they are: resample them, or train with frames that are "
+        "scaled to the galaxy (scale = 'radius') or to one pixel_scale",
         Flag.PSF_UNMATCHED: "have a point-spread function or pixel scale that is not known, or one broader than that "
         "of the training images or too narrow for their pixels, and were not matched to it, or not well: "
         "give psf_fwhm and pixel_scale if they are not known",
@@ -113,3 +145,18 @@ def warn_of_mismatch(flags, source, recipe, *, stacklevel=2):
         n = int(np.count_nonzero(np.asarray(flags) & flag))
         if n:
             warnings.warn(f"{n} of {len(flags)} cutouts {text} ({flag.name})", InputWarning, stacklevel=stacklevel + 1)
+
+
+def _trained(recipe):
+    """Arcsec per pixel of the training images, in words."""
+    if recipe.trained_scales is None:
+        return f"{recipe.pixel_scale}"
+    low, median, high = recipe.trained_scales
+    return f"{low:.3g} to {high:.3g} (median {median:.3g})"
+
+
+def _given(source):
+    """Median arcsec per pixel of the cutouts, in words; nothing where only their WCS say it."""
+    if source.pixel_scale is None:
+        return ""
+    return f" ({np.nanmedian(source.pixel_scale.to_value(u.arcsec)):.3g} arcsec)"

@@ -10,6 +10,7 @@ import numpy as np
 from galmerge_da.exceptions import InputError
 from galmerge_da.flags import FATAL, Flag
 from galmerge_da.preprocessing.bands import match_bands
+from galmerge_da.preprocessing.checks import check_scale
 from galmerge_da.preprocessing.radii import given_radii, measure_radii
 from galmerge_da.preprocessing.stack import Stack
 
@@ -94,7 +95,7 @@ def begin(cutouts, recipe):
                 step.check(cutouts, order)
     frames = Frames(
         np.zeros((n, len(order), recipe.size, recipe.size), np.float32),
-        np.array(cutouts.flags, dtype=np.int32),
+        np.asarray(cutouts.flags, dtype=np.int32) | check_scale(cutouts, recipe),
         given_radii(cutouts),
     )
     if cutouts.stretched:

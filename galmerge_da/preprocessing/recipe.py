@@ -48,7 +48,10 @@ class PreprocessingRecipe:
     pixel_scale : float or None, optional
         With ``scale = "pixels"``, arcsec per pixel of a frame: images of another
         scale are resampled, and those whose scale nobody states are flagged.
-        None takes the pixels as they are. Training fills in that of its source.
+        None takes the pixels as they are. Training fills in that of its source, where it is one for all.
+    trained_scales : (float, float, float) or None, optional
+        Where pixels are taken as they are: 5, 50 and 95 per cent of the scales, in arcsec
+        per pixel, that the training images had. Training fills it in; images beyond it are flagged.
     flux : ConvertFlux or None, optional
         Bring the bands to one zero point.
     neighbours : MaskNeighbours or None, optional
@@ -69,6 +72,7 @@ class PreprocessingRecipe:
     frame_radii: float = 7.2
     background: SubtractBackground | str = "edge"
     pixel_scale: float | None = None
+    trained_scales: tuple | None = None
     flux: ConvertFlux | None = None
     neighbours: MaskNeighbours | None = None
     psf: MatchPSF | None = None
@@ -90,6 +94,10 @@ class PreprocessingRecipe:
             object.__setattr__(self, "pixel_scale", _positive("pixel_scale", self.pixel_scale))
             if self.scale != "pixels":
                 raise ConfigError(f"preprocessing: pixel_scale needs scale = 'pixels', got {self.scale!r}")
+        if self.trained_scales is not None:
+            object.__setattr__(self, "trained_scales", _scales(self.trained_scales))
+            if self.scale != "pixels" or self.pixel_scale is not None:
+                raise ConfigError("preprocessing: trained_scales needs scale = 'pixels' without a pixel_scale")
         for name, kind in _TABLES.items():
             object.__setattr__(self, name, _table(name, kind, getattr(self, name)))
         n_wanted = len(self.psf.fwhm) if self.psf else 1
@@ -122,6 +130,8 @@ class PreprocessingRecipe:
         values["bands"] = None if self.bands is None else list(self.bands)
         if self.background == SubtractBackground(self.background.method):
             values["background"] = self.background.method
+        if self.trained_scales is not None:
+            values["trained_scales"] = list(self.trained_scales)
         if self.psf is not None:
             values["psf"]["fwhm"] = list(self.psf.fwhm)
         return values
@@ -151,6 +161,16 @@ def _positive(name, value):
     if not isinstance(value, Real) or isinstance(value, bool) or not 0 < value < float("inf"):
         raise ConfigError(f"preprocessing: {name} must be a positive number, got {value!r}")
     return float(value)
+
+
+def _scales(values):
+    """Three positive numbers in ascending order."""
+    if not isinstance(values, list | tuple) or len(values) != 3:
+        raise ConfigError(f"preprocessing: trained_scales must be three scales, got {values!r}")
+    scales = tuple(_positive("trained_scales", value) for value in values)
+    if list(scales) != sorted(scales):
+        raise ConfigError(f"preprocessing: trained_scales must be in ascending order, got {values!r}")
+    return scales
 
 
 def _table(name, kind, value):

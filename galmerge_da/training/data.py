@@ -67,7 +67,8 @@ def load_domain(data, name, recipe, preprocessing, *, reading=None, order=None):
     recipe : `~galmerge_da.training.Recipe`
     preprocessing : `~galmerge_da.preprocessing.PreprocessingRecipe`
         How frames are made; without bands it takes those of the data, and
-        where pixels are taken as they are, notes their scale.
+        where pixels are taken as they are, notes the one scale that they have,
+        or of the source, in which range their scales lie.
     reading : mapping, optional
         Keywords of `galmerge_da.io.open_cutouts`.
     order : tuple of str, optional
@@ -96,7 +97,9 @@ def load_domain(data, name, recipe, preprocessing, *, reading=None, order=None):
     if preprocessing.bands is None and cutouts.bands is not None:
         known = order is not None and set(order) == set(cutouts.bands)
         preprocessing = replace(preprocessing, bands=tuple(order if known else cutouts.bands))
-    images, flags = None, np.zeros(len(table), np.int32)
+    if name == "source":
+        preprocessing = replace(preprocessing, trained_scales=None)  # those of an earlier source
+    images, flags, scales = None, np.zeros(len(table), np.int32), []
     for chunk in prefetch(name_bands(cutouts, preprocessing.bands)):
         if images is None and preprocessing.scale == "pixels" and preprocessing.pixel_scale is None:
             preprocessing = replace(preprocessing, pixel_scale=_common_scale(chunk.pixel_scale))
@@ -104,7 +107,10 @@ def load_domain(data, name, recipe, preprocessing, *, reading=None, order=None):
         if images is None:
             images = np.empty((len(table), *frames.data.shape[1:]), np.float32)
         images[chunk.row] = frames.data
+        scales.append(_scales(chunk, frames))
         flags[chunk.row] = frames.flags
+    if name == "source" and preprocessing.scale == "pixels" and preprocessing.pixel_scale is None:
+        preprocessing = replace(preprocessing, trained_scales=_spread(np.concatenate(scales)))
     warn_of_mismatch(flags, cutouts, preprocessing, stacklevel=3)
     ids = np.asarray(table[recipe.data.id]) if recipe.data.id in table.colnames else np.arange(len(table))
     groups = np.asarray(table[recipe.data.group]) if recipe.data.group in table.colnames else ids
@@ -123,6 +129,18 @@ def _common_scale(scale):
     if not values.size or not np.all(np.abs(values / values[0] - 1) < 1e-3):
         return None
     return float(values[0])
+
+
+def _scales(cutouts, frames):
+    """Arcsec per pixel of the images that can be used, where it is known."""
+    scale = np.nan if cutouts.pixel_scale is None else cutouts.pixel_scale.to_value(u.arcsec)
+    return np.broadcast_to(scale, len(cutouts))[(frames.flags & Flag.NOT_CLASSIFIED) == 0]
+
+
+def _spread(scales):
+    """5, 50 and 95 per cent of the pixel scales; None where none is known."""
+    known = scales[scales > 0]
+    return tuple(float(value) for value in np.percentile(known, (5, 50, 95))) if known.size else None
 
 
 def _simulated(meta):
