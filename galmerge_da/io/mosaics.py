@@ -48,7 +48,9 @@ def extract_cutouts(catalog, images, size, *, bands=None, weights=None, masks=No
         image a band in a list or a mapping of band to image. Bands on
         another grid than the first are reprojected (extra ``reproject``). Of a
         field of several tiles, which may overlap: a list of cubes, a list
-        of such lists or mappings, or a mapping of band to list. FITS
+        of such lists or mappings, or a mapping of band to list. A list of images in
+        one band each whose bands nobody names is one of bands where they share at
+        least 90 % of the smaller one, and of tiles where they share at most half. FITS
         files are memory-mapped where they are not compressed or scaled.
     size : int, str, `~astropy.units.Quantity`, tuple or array_like, shape (N,)
         Side of the frame in pixels, or as an angle where there is a WCS: ``75``, ``30 * u.arcsec`` or
@@ -58,7 +60,8 @@ def extract_cutouts(catalog, images, size, *, bands=None, weights=None, masks=No
     bands : tuple of str, optional
         Names of the bands. They win over the keys of a mapping and over the
         header's ``BANDS``; ``FILTER`` is never trusted. Where ``images`` is a
-        mapping with these keys, they also choose and order the images.
+        mapping with these keys, they also choose and order the images. A
+        single name says that a list of images in one band each is one of tiles.
     weights : object, optional
         Inverse variance, laid out as ``images``, on their grids. It replaces that of NDData.
     masks : object, optional
@@ -94,7 +97,7 @@ def extract_cutouts(catalog, images, size, *, bands=None, weights=None, masks=No
     ------
     InputError
         If positions are missing, an image cannot be read, bands or tiles do not
-        fit each other, the size is not one, or an extra is not installed.
+        fit each other, nothing tells bands from tiles, the size is not one, or an extra is not installed.
 
     Warns
     -----

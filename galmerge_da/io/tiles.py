@@ -10,6 +10,7 @@ from astropy.io import fits
 from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.io.facts import check_bands, parse_bands, stated
 from galmerge_da.io.files import header_zero_point
+from galmerge_da.io.footprints import are_tiles
 from galmerge_da.io.layers import open_layers, pixel_size
 from galmerge_da.io.pictures import ShapeError, convert
 from galmerge_da.io.regrid import regrid, same_grid
@@ -161,16 +162,16 @@ def open_tiles(images, bands=None, weights=None, masks=None):
     Raises
     ------
     InputError
-        If an image cannot be read, bands do not fit each other, or tiles
-        differ in bands or pixel scale, or have no WCS.
+        If an image cannot be read, bands do not fit each other, tiles
+        differ in bands or pixel scale, or have no WCS, or nothing tells bands from tiles.
     """
     bands = check_bands(bands)
     if isinstance(images, Mapping) and bands is None:
         bands = check_bands(images)
     groups, names = _arrange(images, bands)
     layers = [_layers(group) for group in groups]
-    if len(layers) == 1 and len(layers[0]) > 1 and all(layer.shape[0] > 1 for layer in layers[0]):
-        layers = [[layer] for layer in layers[0]]  # a list of cubes
+    if len(layers) == 1 and len(layers[0]) > 1 and _is_list_of_tiles(layers[0], images, names):
+        layers = [[layer] for layer in layers[0]]
     for what, given in (("weight", weights), ("mask", masks)):
         if given is not None:
             _attach(layers, given, names, what)
@@ -178,6 +179,23 @@ def open_tiles(images, bands=None, weights=None, masks=None):
     if len(tiles) > 1:
         _check_tiles(tiles)
     return tiles
+
+
+def _is_list_of_tiles(layers, images, names):
+    """Whether images in one list are tiles, and not bands: cubes, those with one name, else what lies side by side."""
+    if any(layer.shape[0] > 1 for layer in layers):
+        return all(layer.shape[0] > 1 for layer in layers)
+    if isinstance(images, Mapping) or _is_list_of(images, Mapping) or _is_list_of(images, list):
+        return False
+    if names is not None:
+        return len(names) == 1
+    return parse_bands(stated(layers[0].header, "BANDS"), len(layers)) is None and are_tiles(layers)
+
+
+def _is_list_of(images, kind):
+    """Whether there are images in a list, all of a kind; a list of HDUs is one of its own."""
+    wanted = (lambda image: type(image) is list) if kind is list else (lambda image: isinstance(image, kind))
+    return isinstance(images, list) and len(images) > 0 and all(map(wanted, images))
 
 
 def _attach(layers, given, bands, what):
@@ -205,10 +223,10 @@ def _arrange(images, bands):
         return [list(group) for group in zip(*values, strict=True)], bands
     if isinstance(images, fits.HDUList):
         images = [hdu for hdu in images if hdu.is_image and hdu.header.get("NAXIS", 0) >= 2]
-    if isinstance(images, list) and images and all(isinstance(image, Mapping) for image in images):
+    if _is_list_of(images, Mapping):
         bands = bands or check_bands(images[0])
         return [_chosen(image, bands)[1] for image in images], bands
-    if isinstance(images, list) and images and all(type(image) is list for image in images):
+    if _is_list_of(images, list):
         return images, bands
     if not isinstance(images, list) and not _is_list_of_bands(images):
         images = [images]
