@@ -183,6 +183,49 @@ def test_a_mosaic_and_a_catalogue(mosaic, galaxies, model, monkeypatch, argument
     assert catalogue["flags"][2] & Flag.OFF_EDGE
 
 
+def test_the_size_of_what_is_cut_may_be_an_angle_or_a_multiple_of_a_column(mosaic, model, monkeypatch):
+    monkeypatch.chdir(mosaic)
+    rows = "id,x,y,r\na,37,37,7.5\nb,112,37,7.5\n"
+    (mosaic / "two.csv").write_text(rows)
+    arguments = ["--catalog", "two.csv", "--mosaic", "cube.fits", "--bands", "g,r,z", "--model", model, "--no-progress"]
+    found = []
+    for number, size in enumerate(["75", "19.65 arcsec", "75x75", "10 r"]):
+        done = run(*arguments, "--size", size, "-o", f"{number}.fits")
+        assert done.exit_code == 0, done.stderr
+        found.append(read_catalog(f"{number}.fits")["merger_prob"])
+    assert np.isfinite(found[0]).all()
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
+    assert run(*arguments, "--size", "big", "-o", "x.fits").exit_code == 1
+
+
+def test_tiles_masks_and_weights_reach_the_cutouts(mosaic, model, monkeypatch):
+    monkeypatch.chdir(mosaic)
+    wcs = WCS(fits.getheader("g.fits"))
+    ra, dec = wcs.pixel_to_world_values([37.0, 112.0], [37.0, 37.0])
+    Table({"id": ["a", "b"], "ra": ra, "dec": dec}).write("two.csv")
+    mask = np.zeros((75, 150), np.int16)
+    mask[40:44, 40:44] = 1
+    for band in "grz":
+        image, header = fits.getdata(f"{band}.fits"), fits.getheader(f"{band}.fits")
+        fits.writeto(f"{band}0.fits", image[:, :75], header)
+        header["CRPIX1"] -= 75
+        fits.writeto(f"{band}1.fits", image[:, 75:], header)
+    fits.writeto("m.fits", mask)
+    fits.writeto("w.fits", np.ones((75, 150), np.float32))
+    common = ["--catalog", "two.csv", "--size", 75, "--model", model, "--no-progress"]
+    whole = [f"--mosaic={band}={band}.fits" for band in "grz"]
+    tiles = [f"--mosaic={band}={band}{number}.fits" for band in "grz" for number in (0, 1)]
+    weights = [f"--weight={band}=w.fits" for band in "grz"]
+    for name, arguments in (("whole", whole), ("tiles", tiles), ("maps", [*whole, "--mask=r=m.fits", *weights])):
+        done = run(*common, *arguments, "-o", f"{name}.fits")
+        assert done.exit_code == 0, done.stderr
+    catalogues = {name: read_catalog(f"{name}.fits") for name in ("whole", "tiles", "maps")}
+    np.testing.assert_array_equal(catalogues["tiles"]["merger_prob"], catalogues["whole"]["merger_prob"])
+    assert ((catalogues["maps"]["flags"] & Flag.MASKED) != 0).tolist() == [True, False]
+    assert not np.any(catalogues["whole"]["flags"] & Flag.MASKED)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -190,8 +233,8 @@ def test_a_mosaic_and_a_catalogue(mosaic, galaxies, model, monkeypatch, argument
         ["a.fits", "--catalog", "c.csv", "--mosaic", "m.fits"],
         ["--catalog", "c.csv"],
         ["a.fits", "--mosaic", "m.fits"],
-        ["--catalog", "c.csv", "--mosaic", "g.fits", "--mosaic", "r.fits"],
-        ["--catalog", "c.csv", "--mosaic", "g=1.fits", "--mosaic", "g=2.fits"],
+        ["--catalog", "c.csv", "--mosaic", "g=g.fits", "--mosaic", "r.fits"],
+        ["a.fits", "--weight", "w.fits"],
         ["a.fits", "--threshold", "2"],
         ["a.fits", "--pixel-scale", "0"],
     ],

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from galmerge_da.cli import main
 from galmerge_da.io import extract_cutouts, find_sources, open_cutouts, read_catalog
 from galmerge_da.io.servers import SERVICES, LegacySurveys
+from galmerge_da.preprocessing import PreprocessingRecipe, preprocess
 
 SHAPE = (3, 100, 140)
 
@@ -96,9 +97,45 @@ def test_a_band_given_twice_is_another_tile(files):
     fits.writeto(files / "left.fits", image[:, :80], tan().to_header())
     fits.writeto(files / "right.fits", image[:, 60:], header)
     tiles = f"g={files / 'left.fits'}", f"g={files / 'right.fits'}"
-    done = run(*tiles, "--catalog", files / "c.csv", "--size", 9, "-o", files / "out.fits")
+    unnamed = files / "left.fits", files / "right.fits"  # what they cover tells that they are no bands
+    for images, name in ((tiles, "out.fits"), (unnamed, "unnamed.fits")):
+        done = run(*images, "--catalog", files / "c.csv", "--size", 9, "-o", files / name)
+        assert done.exit_code == 0, done.output
+        assert "3 cutouts of 1 x 9 x 9" in done.stdout
+        assert read_catalog(files / name)["tile"].tolist() == [0, 1, 0]
+
+
+def test_a_galaxy_may_have_its_own_size(files):
+    catalog = Table.read(files / "c.csv")
+    catalog["petro_r"] = [3.0, 4.2, 3.8]
+    catalog.write(files / "radii.csv")
+    done = run(files / "cube.fits", "--catalog", files / "radii.csv", "--size", "5 petro_r", "-o", files / "out.fits")
     assert done.exit_code == 0, done.output
-    assert read_catalog(files / "out.fits")["tile"].tolist() == [0, 1, 0]
+    assert done.stdout.startswith(f"{files / 'out.fits'}: 3 cutouts of 3 x 21 x 21; flags: OFF_EDGE 1")
+    padded = open_cutouts(files / "out.fits", radius="petro_r").read()
+    own = open_cutouts(extract_cutouts(catalog, files / "cube.fits", "5 petro_r"), radius="petro_r").read()
+    assert [image.shape[1:] for image in own.data] == [(15, 15), (21, 21), (19, 19)]
+    recipe = PreprocessingRecipe(size=24, frame_radii=4)
+    first, second = preprocess(padded, recipe), preprocess(own, recipe)
+    assert np.array_equal(first.flags, second.flags)
+    np.testing.assert_allclose(first.data, second.data, atol=0.15)  # but for the sky, which is measured on the edge
+
+
+def test_height_and_width_may_differ(files):
+    done = run(files / "cube.fits", "--catalog", files / "c.csv", "--size", "11x7", "-o", files / "out.fits")
+    assert done.exit_code == 0 and "3 cutouts of 3 x 11 x 7" in done.stdout, done.output
+
+
+def test_a_band_may_have_a_mask_and_another_none(files):
+    mask = np.zeros(SHAPE[1:], np.int16)
+    mask[52, 50] = 1
+    fits.writeto(files / "m.fits", mask)
+    images = [f"{band}={files / band}.fits" for band in "gri"]
+    done = run(
+        *images, "--mask", f"r={files / 'm.fits'}", "--catalog", files / "c.csv", "--size", 9, "-o", files / "out.fits"
+    )
+    assert done.exit_code == 0 and "MASKED 1" in done.stdout, done.output
+    assert np.argwhere(np.isnan(read_catalog(files / "out.fits")["image"][0])).tolist() == [[1, 6, 4]]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +159,7 @@ def test_what_does_not_go_together_is_refused(tmp_path, arguments, message):
     [
         (["--size", "big"], "size 'big' is no number of pixels"),
         (["--size", "9", "-o", "out.csv"], "must end in .fits, .fit, .hdf5, .h5"),
-        (["--size", "2 id"], "a column of images of one size"),
+        (["--size", "2 size"], "no multiple of a column"),
     ],
 )
 def test_an_error_is_one_line(files, monkeypatch, arguments, message):

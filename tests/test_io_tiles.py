@@ -17,7 +17,7 @@ from tile_field import NAMES, SKY, brute_force, on_sky, tan, tile
 
 from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.flags import Flag
-from galmerge_da.io import extract_cutouts, open_cutouts
+from galmerge_da.io import extract_cutouts, open_cutouts, save_cutouts
 from galmerge_da.io.files import header_zero_point
 from galmerge_da.io.layers import open_layers
 
@@ -322,3 +322,62 @@ def test_a_file_that_breaks_off_is_one_clear_error(tmp_path):
     (tmp_path / "a.fits").write_bytes(content[: len(content) // 2])
     with pytest.raises(InputError, match="a.fits"):
         extract_cutouts(np.array([[60, 100]]), tmp_path / "a.fits", 9)
+
+
+@pytest.mark.parametrize("layout", ["mapping", "list", "tiles"])
+def test_a_mask_of_one_band_is_one_of_that_band(layout):
+    mask = np.zeros(SKY.shape[1:], bool)
+    mask[52, 62] = True
+    images, masks = dict(zip(NAMES, SKY, strict=True)), {"r": mask}
+    if layout == "list":
+        images, masks = list(SKY), [None, mask, None]
+    elif layout == "tiles":
+        images = {band: [(image, tan())] for band, image in images.items()}
+        masks = {"r": [mask]}
+    result = extract_cutouts(np.array([[60, 50]]), images, 9, masks=masks)
+    assert np.argwhere(np.isnan(result["image"][0])).tolist() == [[1, 6, 6]]
+    assert result["flags"].tolist() == [Flag.MASKED]
+
+
+def test_weights_of_some_bands_tell_bad_pixels_and_are_not_kept():
+    weight = np.ones(SKY.shape[1:], np.float32)
+    weight[50, 60] = 0
+    images = dict(zip(NAMES, SKY, strict=True))
+    with pytest.warns(InputWarning, match="2 of 3 images have no weight"):
+        result = extract_cutouts(np.array([[60, 50]]), images, 9, weights={"i": weight})
+    assert np.argwhere(np.isnan(result["image"][0])).tolist() == [[2, 4, 4]] and "weight" not in result.colnames
+
+
+def test_a_mask_of_a_band_that_has_no_image_is_an_error():
+    images = dict(zip(NAMES, SKY, strict=True))
+    with pytest.raises(InputError, match="there is a mask of band 'z', but only images of g, r, i"):
+        extract_cutouts(np.array([[60, 50]]), images, 9, masks={"z": SKY[0]})
+    chosen = extract_cutouts(np.array([[60, 50]]), images, 9, bands=("r",), masks={"g": SKY[0] > 0})
+    assert np.isfinite(chosen["image"]).all()
+
+
+def test_height_and_width_may_be_text():
+    catalog = on_sky(60.0, 50.0)
+    for size, shape in (("11x7", (11, 7)), ("11 x 7", (11, 7)), ("5.5x3.5 arcsec", (11, 7))):
+        assert extract_cutouts(catalog, (SKY, tan()), size)["image"].shape[2:] == shape
+    catalog["radius"] = 3.0
+    for size in ("11x", "4x3 radius", "x7", "0x7", "4x3 kg"):
+        with pytest.raises(InputError, match="size"):
+            extract_cutouts(catalog, (SKY, tan()), size)
+
+
+@pytest.mark.parametrize("suffix", [".fits", ".hdf5"])
+def test_frames_of_different_sizes_can_be_saved(tmp_path, suffix):
+    if suffix == ".hdf5":
+        pytest.importorskip("h5py")
+    catalog = Table({"x": [60, 100, 20], "y": [50, 60, 40], "side": [9, 15, np.nan]})
+    weights = np.full_like(SKY, 4)
+    own = extract_cutouts(catalog, SKY * u.nJy, "1 side", weights=weights)
+    save_cutouts(own, tmp_path / f"a{suffix}")
+    cutouts = open_cutouts(tmp_path / f"a{suffix}").read()
+    whole = extract_cutouts(catalog, SKY, 15)["image"]
+    assert cutouts.unit == u.nJy and cutouts.data.shape == (3, 3, 15, 15)
+    assert np.array_equal(cutouts.data[1], whole[1])
+    assert np.array_equal(cutouts.data[0, :, 3:12, 3:12], whole[0, :, 3:12, 3:12])
+    assert np.isnan(cutouts.data[0]).sum() == 3 * (15**2 - 9**2) and np.isnan(cutouts.data[2]).all()
+    assert own["image"].dtype == object  # the table itself stays as it is

@@ -4,33 +4,21 @@ from pathlib import Path
 
 import click
 
-from galmerge_da.cli._host import Command, check_output, count_flags, split_bands
+from galmerge_da.cli import _options
+from galmerge_da.cli._host import Command, check_output, count_flags
 
 __all__ = ["cutouts"]
 
 
-def _images(ctx, param, values):
-    """Paths, one or several, or a dict of band to path, or to a list of them where there are tiles."""
-    if not any("=" in value for value in values):
-        return values[0] if len(values) == 1 else list(values)
-    if not all("=" in value for value in values):
-        raise click.BadParameter("give all with their band, as g=first.fits r=second.fits, or none.")
-    images = {}
-    for value in values:
-        band, path = value.split("=", 1)
-        images.setdefault(band, []).append(path)
-    return {band: paths[0] if len(paths) == 1 else paths for band, paths in images.items()}
-
-
 @click.command(cls=Command)
-@click.argument("images", nargs=-1, callback=_images)
+@click.argument("images", nargs=-1, callback=_options.parse_images)
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Data set to write.")
-@click.option("--catalog", type=click.Path(path_type=Path), help="Catalogue of positions.")
+@_options.catalog
 @click.option("--find", is_flag=True, help="Find the sources in IMAGES instead.")
-@click.option("--size", default="151", help='Side of a cutout: pixels, or an angle, "30 arcsec".')
-@click.option("--bands", callback=split_bands, help="Names of the bands in order, as g,r,z.")
-@click.option("--weight", multiple=True, callback=_images, help="Map of inverse variance, as IMAGES; repeatable.")
-@click.option("--mask", multiple=True, callback=_images, help="Map that is not 0 on bad pixels, as IMAGES; repeatable.")
+@_options.size
+@_options.bands
+@_options.weight
+@_options.mask
 @click.option("--neighbours", is_flag=True, help="Also mark the pixels of other sources.")
 @click.option("--service", help="Ask a server instead: legacy, hips2fits or sdss.")
 @click.option("--survey", help="What the server calls the images: layer, HiPS with {band}, or data release.")
@@ -49,7 +37,9 @@ def cutouts(images, output, catalog, find, size, bands, service, overwrite, **op
     """Cut galaxies out of IMAGES of their field, or ask a server for them.
 
     IMAGES is a FITS cube, or a file a band: g=g.fits r=r.fits. A band given again is
-    another tile of the field; so are several cubes. OUTPUT ends in .fits or .hdf5.
+    another tile of the field; so are several cubes. Single images without their band
+    are told by what they cover. OUTPUT ends in .fits or .hdf5; where every galaxy has
+    its own size, the smaller ones have a blank margin in it.
     """
     if service is not None and (images or find or catalog is None):
         raise click.UsageError("--service needs --catalog, and neither IMAGES nor --find.")
@@ -60,12 +50,14 @@ def cutouts(images, output, catalog, find, size, bands, service, overwrite, **op
 
     from galmerge_da.io import save_cutouts
     from galmerge_da.io.catalogs import check_format
+    from galmerge_da.io.uniform import one_size
 
     check_format(output)
     if service is None:
         table = _cut(images, catalog, size, bands, options)
     else:
         table = _ask(service, catalog, size, bands, options, options["cache"] or output.with_suffix(".parts"))
+    table = one_size(table)
     save_cutouts(table, output, overwrite=overwrite)
     shape = " x ".join(map(str, table["image"].shape[1:]))
     click.echo(f"{output}: {len(table)} cutouts of {shape}{count_flags(np.asarray(table['flags']))}")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from galmerge_da.cli import _options
 from galmerge_da.cli._host import Command, check_output
 
 __all__ = ["preprocess"]
@@ -18,17 +19,10 @@ _PICTURES = (".png", ".pdf", ".svg")
 @click.option("--column", default="id", help="Column of IDs; without one, an ID is a row number, from 0.")
 @click.option("--model", type=click.Path(path_type=Path), show_default="the packaged one", help="Model file.")
 @click.option("--recipe", type=click.Path(path_type=Path), help="TOML file with [preprocessing], instead of a model.")
-@click.option("--image", default="image", help="Column of images, or of their paths; g,r,z: a column per band.")
-@click.option("--bands", help="Names of the bands in order, as g,r,z.")
-@click.option("--axes", type=click.Choice(["CHW", "HWC"]), default="CHW", help="Order of the image axes.")
-@click.option("--survey", help="Survey the cutouts come from; see galmerge plugins.")
-@click.option("--pixel-scale", type=click.FloatRange(min=0, min_open=True), help="Arcseconds per pixel.")
-@click.option("--psf-fwhm", type=click.FloatRange(min=0, min_open=True), help="Width of the PSF in arcseconds.")
-@click.option("--zero-point", type=float, help="AB magnitude of one unit of flux.")
+@_options.reading
 @click.option("--mask", help="Column of masks, True where a pixel must not be used.")
-@click.option("--radius", help="Column of Petrosian radii, in pixels or an angle.")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
-def preprocess(cutouts, output, explain, column, model, recipe, image, pixel_scale, psf_fwhm, overwrite, **options):
+def preprocess(cutouts, output, explain, column, model, recipe, mask, overwrite, **options):
     """Make of CUTOUTS the frames that a network sees.
 
     CUTOUTS is what galmerge classify takes. The frames go into OUTPUT, a data
@@ -39,18 +33,13 @@ def preprocess(cutouts, output, explain, column, model, recipe, image, pixel_sca
     if model is not None and recipe is not None:
         raise click.UsageError("give --model or --recipe, not both.")
     check_output(output, overwrite, (".fits", ".fit") if explain is None else _PICTURES)
-    import astropy.units as u
-
     from galmerge_da.evaluation import explain_galaxy, frames_table
     from galmerge_da.inference import MergerClassifier, default_model_path
     from galmerge_da.io import save_cutouts
     from galmerge_da.preprocessing import PreprocessingRecipe
     from galmerge_da.training import read_tables
 
-    columns = tuple(image.split(","))
-    options["image"] = columns[0] if len(columns) == 1 else columns
-    for name, value in (("pixel_scale", pixel_scale), ("psf_fwhm", psf_fwhm)):
-        options[name] = None if value is None else value * u.arcsec
+    options = {"mask": mask, **_options.take_reading(options)}
     if recipe is None:
         model = MergerClassifier.load(model or default_model_path())
     else:

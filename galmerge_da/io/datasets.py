@@ -20,6 +20,7 @@ from galmerge_da.io.lazy import Frame
 from galmerge_da.io.parquet import open_parquet
 from galmerge_da.io.pictures import untensor
 from galmerge_da.io.pixels import is_path
+from galmerge_da.io.uniform import one_size
 
 __all__ = ["Held", "hold", "numbered", "save_cutouts"]
 
@@ -303,7 +304,8 @@ def save_cutouts(table, path, overwrite=False):
     Parameters
     ----------
     table : `~astropy.table.Table`
-        With at least one column of images, ``(H, W)`` or ``(C, H, W)`` a row.
+        With at least one column of images, ``(H, W)`` or ``(C, H, W)`` a row. Images of
+        different sizes get a blank margin, so that all are as large as the largest.
         ``table.meta`` may say ``SURVEY`` (name of a preset), ``BANDS`` ("g,r,i"),
         ``PIXSCALE`` (arcsec), ``RADPIX`` (Petrosian radii per pixel) and
         ``STRETCH`` (True for 8-bit pictures): `open_cutouts` picks them up.
@@ -315,11 +317,13 @@ def save_cutouts(table, path, overwrite=False):
     Raises
     ------
     InputError
-        If there is no column of images of one size, the ending is another, the
+        If there is no column of images, the ending is another, the
         extra is not installed, or the file exists.
     """
+    if isinstance(table, Table):
+        table = one_size(table)
     if not isinstance(table, Table) or not any(np.ndim(table[name]) >= 3 for name in table.colnames):
-        raise InputError("a data set needs a column of images of one size, (H, W) or (C, H, W) in every row")
+        raise InputError("a data set needs a column of images, (H, W) or (C, H, W) in every row")
     if Path(path).suffix.lower() not in (".fits", ".fit", ".hdf5", ".h5"):
         raise InputError(f"a data set is a .fits, .fit, .hdf5 or .h5 file, got {str(path)!r}")
     write_catalog(table, path, overwrite)

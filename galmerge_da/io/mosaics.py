@@ -54,8 +54,8 @@ def extract_cutouts(catalog, images, size, *, bands=None, weights=None, masks=No
         files are memory-mapped where they are not compressed or scaled.
     size : int, str, `~astropy.units.Quantity`, tuple or array_like, shape (N,)
         Side of the frame in pixels, or as an angle where there is a WCS: ``75``, ``30 * u.arcsec`` or
-        ``"30 arcsec"``; a tuple is height and width. One side a row, rounded up, is ``"8 radius"``, a multiple of a
-        column, or an array, Column or Quantity. Choose it generously, some ten Petrosian
+        ``"30 arcsec"``; a tuple or ``"75x61"`` is height and width. One side a row, rounded up, is
+        ``"8 radius"``, a multiple of a column, or an array, Column or Quantity. Choose it generously, some ten Petrosian
         radii: classification scales each frame to its galaxy.
     bands : tuple of str, optional
         Names of the bands. They win over the keys of a mapping and over the
@@ -64,8 +64,9 @@ def extract_cutouts(catalog, images, size, *, bands=None, weights=None, masks=No
         single name says that a list of images in one band each is one of tiles.
     weights : object, optional
         Inverse variance, laid out as ``images``, on their grids. It replaces that of NDData.
+        Bands may be missing in a mapping, or None in a list; there is no column ``weight`` then.
     masks : object, optional
-        Laid out as ``images``: not 0 where a pixel must not be used.
+        Laid out as ``images``: not 0 where a pixel must not be used. Bands may be missing, too.
     segments : array_like of int, shape (H, W), optional
         Segmentation map on the grid of the first band, or a list with one a tile,
         as `find_sources` returns it: 0 is sky.
@@ -102,7 +103,7 @@ def extract_cutouts(catalog, images, size, *, bands=None, weights=None, masks=No
     Warns
     -----
     InputWarning
-        If a column of the catalogue is renamed to make place for ours.
+        If a column of the catalogue is renamed to make place for ours, or only some images have weights.
     """
     catalog = as_table(catalog)
     tiles = open_tiles(images, bands, weights, masks)

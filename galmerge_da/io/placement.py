@@ -1,5 +1,6 @@
 """Where frames lie on the tiles of a field: how large they are, and which tiles have pixels for them."""
 
+import re
 from dataclasses import dataclass
 
 import astropy.units as u
@@ -41,7 +42,7 @@ class Places:
 
 
 def parse_size(size, catalog):
-    """A size that is given as text: ``"75"``, ``"30 arcsec"``, or ``"8 radius"``, a multiple of a column.
+    """A size that is given as text: ``"75"``, ``"75x61"``, ``"30 arcsec"``, or ``"8 radius"``, a multiple of a column.
 
     Parameters
     ----------
@@ -61,6 +62,9 @@ def parse_size(size, catalog):
     """
     if not isinstance(size, str):
         return size
+    sides = re.fullmatch(r"([\d.]+) *x *([\d.]+) *(.*)", size.strip())
+    if sides and sides[3] not in catalog.colnames:
+        return tuple(parse_size(f"{side} {sides[3]}", catalog) for side in sides.groups()[:2])
     number, _, rest = size.strip().partition(" ")
     rest = rest.strip()
     try:
@@ -71,8 +75,8 @@ def parse_size(size, catalog):
         values = float(number) * numbers(catalog[rest])
     except (TypeError, ValueError):
         raise InputError(
-            f"size {size!r} is no number of pixels, no angle such as '30 arcsec', and no multiple of a column such as "
-            f"'8 radius'{suggest(rest, catalog.colnames)}"
+            f"size {size!r} is no number of pixels, no height and width such as '75x61', no angle such as '30 arcsec', "
+            f"and no multiple of a column such as '8 radius'{suggest(rest, catalog.colnames)}"
         ) from None
     return u.Quantity(values, getattr(catalog[rest], "unit", None) or u.pix)
 

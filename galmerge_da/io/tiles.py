@@ -164,6 +164,11 @@ def open_tiles(images, bands=None, weights=None, masks=None):
     InputError
         If an image cannot be read, bands do not fit each other, tiles
         differ in bands or pixel scale, or have no WCS, or nothing tells bands from tiles.
+
+    Warns
+    -----
+    InputWarning
+        If some images have weights and others none, or some tiles state no zero point.
     """
     bands = check_bands(bands)
     if isinstance(images, Mapping) and bands is None:
@@ -174,7 +179,7 @@ def open_tiles(images, bands=None, weights=None, masks=None):
         layers = [[layer] for layer in layers[0]]
     for what, given in (("weight", weights), ("mask", masks)):
         if given is not None:
-            _attach(layers, given, names, what)
+            _attach(layers, given, images, names, what)
     tiles = [Tile(group, names) for group in layers]
     if len(tiles) > 1:
         _check_tiles(tiles)
@@ -198,16 +203,41 @@ def _is_list_of(images, kind):
     return isinstance(images, list) and len(images) > 0 and all(map(wanted, images))
 
 
-def _attach(layers, given, bands, what):
-    """Give every layer its weight or mask."""
-    parts = [layer for group in _arrange(given, bands)[0] for layer in _layers(group)]
+def _attach(layers, given, images, bands, what):
+    """Give every layer its weight or mask, where it has one."""
+    if isinstance(given, Mapping):
+        given = _complete(given, images, bands, what)
+    elif _is_list_of(given, Mapping):
+        given = [_complete(each, images, bands, what) for each in given]
+    parts = [layer for group in _arrange(given, bands)[0] for layer in _layers(group, optional=True)]
     wanted = [layer for group in layers for layer in group]
     if len(parts) != len(wanted):
         raise InputError(f"there are {len(wanted)} image(s) and {len(parts)} {what}(s)")
     for layer, part in zip(wanted, parts, strict=True):
+        if part is None:
+            continue
         if part.shape[1:] != layer.shape[1:] or part.shape[0] not in (1, layer.shape[0]):
             raise InputError(f"a {what} has shape {part.shape}, its image {layer.shape}")
         setattr(layer, what, part)
+    if what == "weight" and any(layer.weight is None for layer in wanted):
+        warnings.warn(
+            f"{sum(layer.weight is None for layer in wanted)} of {len(wanted)} images have no weight: those of the "
+            "others only tell which of their pixels are bad, and are not kept",
+            InputWarning,
+            stacklevel=4,
+        )
+
+
+def _complete(given, images, bands, what):
+    """A mapping of band to weight or mask with None for every band that has none."""
+    first = images[0] if _is_list_of(images, Mapping) else images
+    known = list(first) if isinstance(first, Mapping) else list(bands or ())
+    if unknown := [name for name in given if name not in known]:
+        raise InputError(
+            f"there is a {what} of band {unknown[0]!r}, but only images of {', '.join(known) or 'no name'}"
+        )
+    n_tiles = max((len(value) for value in given.values() if isinstance(value, list)), default=None)
+    return {band: given.get(band, None if n_tiles is None else [None] * n_tiles) for band in known}
 
 
 def _arrange(images, bands):
@@ -242,11 +272,11 @@ def _chosen(images, bands):
     return bands, [images[name] for name in bands]
 
 
-def _layers(group):
-    """The layers of one tile."""
+def _layers(group, optional=False):
+    """The layers of one tile, and None where an image may be missing and is."""
     if not len(group):
         raise InputError("there are no images")
-    return [layer for image in group for layer in open_layers(image)]
+    return [layer for image in group for layer in ([None] if optional and image is None else open_layers(image))]
 
 
 def _is_list_of_bands(images):
