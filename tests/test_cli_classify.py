@@ -168,6 +168,7 @@ def mosaic(galaxies, tmp_path):
     return tmp_path
 
 
+@pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize(
     "arguments",
     [["--mosaic", "cube.fits", "--bands", "g,r,z"], [f"--mosaic={band}={band}.fits" for band in "grz"]],
@@ -177,6 +178,7 @@ def test_a_mosaic_and_a_catalogue(mosaic, galaxies, model, monkeypatch, argument
     monkeypatch.chdir(mosaic)
     done = run("--catalog", "catalog.csv", *arguments, "--size", 75, "-o", "mergers.fits", "--model", model)
     assert done.exit_code == 0, done.stderr
+    assert "Warning: 1 of 3 positions lie on no image (the first is row 2)" in done.stderr
     catalogue = read_catalog("mergers.fits")
     assert list(catalogue["id"]) == ["a", "b", "c"]
     assert list((catalogue["flags"] & Flag.NOT_CLASSIFIED) != 0) == [False, False, True]

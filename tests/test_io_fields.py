@@ -15,6 +15,9 @@ from galmerge_da.flags import Flag
 from galmerge_da.inference import classify
 from galmerge_da.io import extract_cutouts, open_cutouts, open_field
 
+#: Catalogues here have rows that lie on no image, which test_io_off_image.py looks at.
+pytestmark = pytest.mark.filterwarnings("ignore:.*lie on no image")
+
 FIELD = np.random.default_rng(0).normal(10, 1, (3, 120, 160)).astype(np.float32)
 X, Y = np.random.default_rng(1).uniform(0, [[160], [120]], (2, 11))
 X[3], Y[5] = 500, np.nan  # one far off, one unknown

@@ -14,6 +14,9 @@ from galmerge_da.flags import Flag
 from galmerge_da.io import extract_cutouts, find_sources, open_cutouts, save_cutouts
 from galmerge_da.preprocessing import measure_radii
 
+#: The catalogue has rows that lie on no image, which test_io_off_image.py looks at.
+pytestmark = pytest.mark.filterwarnings("ignore:.*lie on no image")
+
 rng = np.random.default_rng(5)
 FIELD = rng.normal(size=(3, 60, 80)).astype(np.float32)
 WHERE = Table(

@@ -35,6 +35,7 @@ def test_neighbours_are_the_pixels_of_other_segments():
     assert np.array_equal(masked.mask[:, 0], result["neighbours"])
 
 
+@pytest.mark.filterwarnings("ignore:.*lie on no image")
 def test_neighbours_of_a_position_without_a_source_are_all():
     image = crowd()
     _, segments = find_sources(image, return_segments=True)

@@ -22,6 +22,7 @@ from galmerge_da.io.files import header_zero_point
 from galmerge_da.io.layers import open_layers
 
 
+@pytest.mark.filterwarnings("ignore:.*lie on no image")
 @settings(max_examples=150, deadline=None)
 @given(
     x=st.floats(-30, 230),
@@ -44,6 +45,7 @@ def test_frames_anywhere_near_the_edge_agree_with_cutout2d_and_with_a_loop(x, y,
     assert result["flags"][0] == (Flag.OFF_EDGE if off else 0) | (Flag.BLANK if blank else 0)
 
 
+@pytest.mark.filterwarnings("ignore:.*lie on no image")
 @settings(max_examples=60, deadline=None)
 @given(
     positions=st.lists(st.tuples(st.floats(-20, 220), st.floats(-20, 140)), min_size=1, max_size=8),
@@ -122,7 +124,8 @@ def test_positions_far_from_a_distorted_image_lie_outside():
     wcs.sip = Sip(terms, terms.T, None, None, wcs.wcs.crpix)
     ra, dec = wcs.all_pix2world([60.0, 140.0], [50.0, 60.0], 0)
     catalog = Table({"ra": [*ra, 150.2, 151.0, 152.0, 180.0, 330.0], "dec": [*dec, 2.1, 3.0, 2.0, 60.0, -2.0]})
-    result = extract_cutouts(catalog, (SKY, wcs), 9)
+    with pytest.warns(InputWarning, match="5 of 7 positions lie on no image"):
+        result = extract_cutouts(catalog, (SKY, wcs), 9)
     assert np.array_equal(result["image"][:2], extract_cutouts(np.array([[60, 50], [140, 60]]), SKY, 9)["image"])
     assert set(result["flags"][2:]) == {Flag.OFF_EDGE | Flag.BLANK}
 

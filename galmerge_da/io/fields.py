@@ -9,7 +9,7 @@ from galmerge_da.io.facts import gather_facts, survey_of
 from galmerge_da.io.frames import cut_frames
 from galmerge_da.io.mosaics import as_table, state_facts
 from galmerge_da.io.pixels import Block, size_flag
-from galmerge_da.io.placement import frame_sides, parse_size, place
+from galmerge_da.io.placement import frame_sides, parse_size, place, warn_of_rows_off
 from galmerge_da.io.source import FOUND_ANEW, make_source
 from galmerge_da.io.tiles import open_tiles
 
@@ -53,11 +53,19 @@ def open_field(
     ------
     InputError
         As `extract_cutouts` and `open_cutouts`.
+
+    Warns
+    -----
+    InputWarning
+        If positions lie on no image.
     """
     table = as_table(catalog)
     tiles = open_tiles(images, bands, weights, masks)
     first = tiles[0]
-    pixels = FieldPixels(table, tiles, *frame_sides(parse_size(size, table), first.pixel_scale, len(table)))
+    sides, one_size = frame_sides(parse_size(size, table), first.pixel_scale, len(table))
+    places = place(table, tiles, sides)
+    warn_of_rows_off(table, tiles, sides, places)
+    pixels = FieldPixels(tiles, places, sides, one_size)
     scale = None if first.wcs is None else float(first.pixel_scale.to_value(u.arcsec))
     state_facts(table, first.bands, scale, first.zero_points)
     facts = gather_facts(
@@ -73,19 +81,17 @@ class FieldPixels:
     stretched = eight_bit = has_wcs = False
     zero_points = None
 
-    def __init__(self, catalog, tiles, sides, one_size):
-        self._catalog, self._tiles, self._sides, self._one_size = catalog, tiles, sides, one_size
-        self.n_rows, self.n_bands, self.unit = len(catalog), tiles[0].n_bands, tiles[0].unit
+    def __init__(self, tiles, places, sides, one_size):
+        self._tiles, self._places, self._sides, self._one_size = tiles, places, sides, one_size
+        self.n_rows, self.n_bands, self.unit = len(sides), tiles[0].n_bands, tiles[0].unit
         self.n_pixels = self.n_bands * int(sides.prod(axis=1).max(initial=1))
         self.facts = {}
-        place(catalog[:1], tiles, sides[:1])  # a catalogue without positions is refused at once
         weakref.finalize(self, _release, tiles)
 
     def read(self, start, stop):
         """Rows ``start`` to ``stop`` as a `Block`."""
         sides = self._sides[start:stop]
-        places = place(self._catalog[start:stop], self._tiles, sides)
-        frames = cut_frames(self._tiles, places, sides, self._one_size)
+        frames = cut_frames(self._tiles, self._places.of_rows(start, stop), sides, self._one_size)
         data, weight = (_rows(values) for values in (frames.image, frames.weight))
         flags = frames.flags & ~int(FOUND_ANEW)
         flags |= np.array([size_flag(image.shape) for image in data], dtype=np.int32)

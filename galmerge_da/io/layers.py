@@ -129,7 +129,13 @@ def open_layers(image):
         values, mask, unit = split(image)  # not copied: the caller may have mapped a file
         values, mask = cube(values, "CHW"), None if mask is None else cube(mask, "CHW")
         return [Layer(lambda: (values, None), values.shape, _celestial(wcs), unit=unit, mask=mask)]
-    picture = as_picture(image)
+    try:
+        picture = as_picture(image)
+    except InputError as error:
+        raise InputError(
+            "an image must be a path, HDU, NDData, an array (H, W) or (C, H, W), or (array, WCS); "
+            f"got {type(image).__name__} {image!r:.60}: {error}"
+        ) from None
     return [_of_picture(picture, _celestial(picture.wcs if wcs is None else wcs))]
 
 

@@ -9,7 +9,7 @@ from astropy.table import Column, Table
 
 from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.io.frames import cut_frames, mark_neighbours
-from galmerge_da.io.placement import frame_sides, parse_size, place
+from galmerge_da.io.placement import frame_sides, parse_size, place, warn_of_rows_off
 from galmerge_da.io.source import FLAGS_DESCRIPTION
 from galmerge_da.io.tiles import open_tiles
 
@@ -55,8 +55,8 @@ def extract_cutouts(catalog, images, size, *, bands=None, weights=None, masks=No
     size : int, str, `~astropy.units.Quantity`, tuple or array_like, shape (N,)
         Side of the frame in pixels, or as an angle where there is a WCS: ``75``, ``30 * u.arcsec`` or
         ``"30 arcsec"``; a tuple or ``"75x61"`` is height and width. One side a row, rounded up, is
-        ``"8 radius"``, a multiple of a column, or an array, Column or Quantity. Choose it generously, some ten Petrosian
-        radii: classification scales each frame to its galaxy.
+        ``"8 radius"``, a multiple of a column, or an array, Column or Quantity. Choose it
+        generously, some ten Petrosian radii: classification scales each frame to its galaxy.
     bands : tuple of str, optional
         Names of the bands. They win over the keys of a mapping and over the
         header's ``BANDS``; ``FILTER`` is never trusted. Where ``images`` is a
@@ -103,13 +103,15 @@ def extract_cutouts(catalog, images, size, *, bands=None, weights=None, masks=No
     Warns
     -----
     InputWarning
-        If a column of the catalogue is renamed to make place for ours, or only some images have weights.
+        If positions lie on no image, a column of the catalogue is renamed to make place for ours, or only
+        some images have weights.
     """
     catalog = as_table(catalog)
     tiles = open_tiles(images, bands, weights, masks)
     segments = _segments(segments, tiles)
     sides, one_size = frame_sides(parse_size(size, catalog), tiles[0].pixel_scale, len(catalog))
     places = place(catalog, tiles, sides)
+    warn_of_rows_off(catalog, tiles, sides, places)
     try:
         frames = cut_frames(tiles, places, sides, one_size)
     finally:

@@ -1,17 +1,18 @@
 """Where frames lie on the tiles of a field: how large they are, and which tiles have pixels for them."""
 
 import re
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, fields
 
 import astropy.units as u
 import numpy as np
 
-from galmerge_da.exceptions import InputError
+from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.io.pictures import numbers
-from galmerge_da.io.positions import are_on_sky, positions
+from galmerge_da.io.positions import are_on_sky, positions, sky_positions
 from galmerge_da.options import suggest
 
-__all__ = ["Places", "frame_sides", "parse_size", "place"]
+__all__ = ["Places", "frame_sides", "parse_size", "place", "warn_of_rows_off"]
 
 #: More pixels on a side are no cutout.
 _LARGEST = 10**9
@@ -39,6 +40,12 @@ class Places:
     left: np.ndarray
     y: np.ndarray
     x: np.ndarray
+
+    def of_rows(self, start, stop):
+        """Those of the rows from ``start`` to ``stop``, which are counted from 0 again."""
+        some = slice(*np.searchsorted(self.row, (start, stop)))
+        values = {each.name: getattr(self, each.name)[some] for each in fields(self)}
+        return Places(**{**values, "row": values["row"] - start})
 
 
 def parse_size(size, catalog):
@@ -179,6 +186,42 @@ def place(catalog, tiles, sides):
     row = row[order]
     rank = np.arange(len(row)) - np.searchsorted(row, row)
     return Places(row, tile[order], rank, *(values[order] for values in corners))
+
+
+def warn_of_rows_off(catalog, tiles, sides, places):
+    """Tell once how many positions lie on no image, and which are none.
+
+    Parameters
+    ----------
+    catalog, tiles, sides
+        As for `place`.
+    places : Places
+        As `place` gives them.
+
+    Warns
+    -----
+    InputWarning
+        If there are any, but for rows whose size is unknown.
+    """
+    off = sides[:, 0] > 0
+    off[places.row] = False
+    if not off.any():
+        return
+    on_sky = are_on_sky(catalog, tiles[0].wcs)
+    x, y = sky_positions(catalog) if on_sky else positions(catalog, tiles[0].wcs)
+    kinds = {
+        f"{np.count_nonzero(off)} of {len(off)} positions lie on no image": off,
+        "unknown or not finite": off & ~(np.isfinite(x) & np.isfinite(y)),
+        "with a declination beyond 90 degrees": off & on_sky & (np.abs(y) > 90) & np.isfinite(y),
+    }
+    (said, _), *others = kinds.items()
+    said += f" (the first is row {np.flatnonzero(off)[0]})"
+    for kind, rows in others:
+        if rows.any():
+            said += f", {np.count_nonzero(rows)} {kind} (row {np.flatnonzero(rows)[0]})"
+    if off.all():
+        said += ": is the catalogue that of these images?"
+    warnings.warn(said, InputWarning, stacklevel=3)
 
 
 def _tile_column(catalog):

@@ -41,7 +41,7 @@ def positions(catalog, wcs):
     Returns
     -------
     x, y : `~numpy.ndarray` of float64, shape (N,)
-        NaN where unknown.
+        NaN where unknown, or the declination is none.
 
     Raises
     ------
@@ -122,7 +122,7 @@ def sky_positions(catalog):
 def _on_sky(catalog, wcs):
     ra, dec = sky_positions(catalog)
     x, y = np.full((2, len(catalog)), np.nan)
-    good = np.isfinite(ra) & np.isfinite(dec)
+    good = np.isfinite(ra) & (np.abs(dec) <= 90)
     if good.any():
         with quiet():  # a distorted WCS warns where it is solved for positions far away
             x[good], y[good] = _pixels_of(ra[good], dec[good], wcs)

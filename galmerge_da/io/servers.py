@@ -153,7 +153,8 @@ class Sdss(Server):
             field = self._field(ra, dec, int(request.survey))
             frames = {band: self._frame(band, field, int(request.survey), path.parent) for band in request.bands}
         catalog = Table({"ra": [ra], "dec": [dec]})
-        image = extract_cutouts(catalog, frames, request.shape)["image"][0]
+        with quiet():  # a frame without any pixel is flagged
+            image = extract_cutouts(catalog, frames, request.shape)["image"][0]
         _write(image, None, path)
 
     def _field(self, ra, dec, release):
