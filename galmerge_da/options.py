@@ -37,8 +37,13 @@ class Options:
     Raises
     ------
     ConfigError
-        If a value has another type than its field, or is out of range.
+        If a value has another type than its field, or is out of range, or a
+        keyword is not known (the closest one is suggested).
     """
+
+    def __new__(cls, *values, **options):
+        _check_names(cls, options, cls.__name__)
+        return super().__new__(cls)
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -134,10 +139,7 @@ def make_config(config_class, options, owner):
     if options is not None and not isinstance(options, Mapping):
         raise ConfigError(f"{owner}: options must map names to values, got {options!r}")
     options = dict(options or {})
-    known = [field.name for field in dataclasses.fields(config_class) if field.init]
-    for name in options:
-        if name not in known:
-            raise ConfigError(f"{owner} has no option {name!r}{suggest(name, known)}")
+    _check_names(config_class, options, owner)
     try:
         return config_class(**options)
     except _OptionError as error:
@@ -146,6 +148,13 @@ def make_config(config_class, options, owner):
         raise error if str(error).startswith(owner) else ConfigError(f"{owner}: {error}") from error
     except (TypeError, ValueError) as error:
         raise ConfigError(f"{owner}: {error}") from error
+
+
+def _check_names(config_class, options, owner):
+    known = [field.name for field in dataclasses.fields(config_class) if field.init]
+    for name in options:
+        if name not in known:
+            raise ConfigError(f"{owner} has no option {name!r}{suggest(name, known)}")
 
 
 def suggest(name, known):

@@ -44,3 +44,13 @@ def test_another_number_of_bands_is_an_error():
         match_bands(("g", "r"), ("i", "r", "g"))
     with pytest.raises(InputError, match=r"1 band\(s\) \(without names\)"):
         match_bands(1, ("i", "r", "g"))
+
+
+def test_names_that_differ_by_case_alone_are_told_so():
+    told = "R, G, I differ from r, g, i only by case, .* name the bands r, g, i"
+    with pytest.warns(InputWarning, match="taken by wavelength: G as g, R as r, I as i; " + told):
+        assert match_bands(("R", "G", "I"), ("g", "r", "i")) == [1, 0, 2]
+    with pytest.raises(InputError, match=r"have 4 band\(s\) \(R, G, I, Z\); expected .* g, r, i; " + told):
+        match_bands(("R", "G", "I", "Z"), ("g", "r", "i"))
+    with pytest.warns(InputWarning, match="B as g, V as r$"):
+        match_bands(("B", "V"), ("g", "r"))

@@ -60,9 +60,11 @@ def match_bands(given, wanted):
     if names is not None and set(wanted) <= set(names):
         return [names.index(band) for band in wanted]
     described = "without names" if names is None else ", ".join(names) or "none"
+    case = _case_differs(names or (), wanted)
     if n_given != len(wanted):
         raise InputError(
-            f"the images have {n_given} band(s) ({described}); expected the {len(wanted)} band(s) {', '.join(wanted)}"
+            f"the images have {n_given} band(s) ({described}); expected the {len(wanted)} band(s) "
+            f"{', '.join(wanted)}{case}"
         )
     order, how = list(range(n_given)), "in the order given"
     if names is not None:
@@ -75,8 +77,20 @@ def match_bands(given, wanted):
     pairs = ", ".join(f"{position if names is None else names[position]} as {band}"
                       for position, band in zip(order, wanted, strict=True))  # fmt: skip
     taken = f"{n_given} bands without names" if names is None else f"bands {described}"
-    warnings.warn(f"{taken} were taken {how}: {pairs}", InputWarning, stacklevel=3)
+    warnings.warn(f"{taken} were taken {how}: {pairs}{case}", InputWarning, stacklevel=3)
     return order
+
+
+def _case_differs(given, wanted):
+    """What to say of names that are wanted ones but for their case; they may be other filters."""
+    pairs = [(name, band) for name in given for band in wanted if name != band and name.lower() == band.lower()]
+    if not pairs:
+        return ""
+    own, meant = (", ".join(names) for names in zip(*pairs, strict=True))
+    return (
+        f"; {own} differ from {meant} only by case, which are other filters in some surveys: where they are the same, "
+        f"name the bands {meant}"
+    )
 
 
 def wavelengths(bands):

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from numbers import Integral, Real
 
 from galmerge_da.exceptions import ConfigError
-from galmerge_da.options import make_config
+from galmerge_da.options import Options, make_config
 from galmerge_da.preprocessing.framing import MakeFrame
 from galmerge_da.preprocessing.steps import (
     ConvertFlux,
@@ -26,7 +26,7 @@ _TABLES = {"flux": ConvertFlux, "background": SubtractBackground, "neighbours": 
 
 
 @dataclass(frozen=True)
-class PreprocessingRecipe:
+class PreprocessingRecipe(Options):
     """How frames are made.
 
     Training and inference run the same `steps`, in the same order. Tables may be given as mappings.
@@ -62,8 +62,8 @@ class PreprocessingRecipe:
     Raises
     ------
     ConfigError
-        If a value is not one of these, or a name in a table is not known (the
-        closest one is suggested).
+        If a value is not one of these, or a keyword or a name in a table is not
+        known (the closest one is suggested).
     """
 
     bands: tuple | None = None
@@ -79,7 +79,7 @@ class PreprocessingRecipe:
 
     def __post_init__(self):
         if self.bands is not None:
-            if isinstance(self.bands, str) or not all(isinstance(band, str) for band in self.bands):
+            if not isinstance(self.bands, list | tuple) or not all(isinstance(band, str) for band in self.bands):
                 raise ConfigError(f"preprocessing: bands must be a list of names, got {self.bands!r}")
             object.__setattr__(self, "bands", tuple(self.bands))
             if not self.bands or len(set(self.bands)) != len(self.bands):
