@@ -7,13 +7,14 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.io import fits
-from astropy.table import Table
+from astropy.table import Column, Table
 from astropy.wcs import WCS
 
-from galmerge_da.exceptions import InputError
+from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.flags import Flag
 from galmerge_da.inference import classify
-from galmerge_da.io import extract_cutouts, open_cutouts, open_field
+from galmerge_da.io import extract_cutouts, open_cutouts, open_field, save_cutouts
+from galmerge_da.preprocessing import PreprocessingRecipe, preprocess
 
 #: Catalogues here have rows that lie on no image, which test_io_off_image.py looks at.
 pytestmark = pytest.mark.filterwarnings("ignore:.*lie on no image")
@@ -92,6 +93,11 @@ def test_chunks_are_what_extract_cutouts_makes(tmp_path, case):
     assert [len(chunk) for chunk in chunks] == [4, 4, 3]
     assert_rows(chunks, "data", whole.data)
     assert_rows(chunks, "weight", table["weight"] if "weight" in table.colnames else [])
+    assert_rows([whole], "weight", table["weight"] if "weight" in table.colnames else [])
+    assert source.table.colnames == expected.table.colnames
+    if case == "tiles":
+        assert source.table["tile"].tolist() == expected.table["tile"].tolist()
+        assert chunks[1].table["tile"].tolist() == expected.table["tile"].tolist()[4:8]
     assert np.array_equal(np.concatenate([chunk.flags for chunk in chunks]), whole.flags)
     for name in ("unit", "pixel_scale", "zero_point", "bands"):
         assert np.all(getattr(chunks[0], name) == getattr(whole, name)), name
@@ -156,3 +162,77 @@ def test_memory_does_not_grow_with_the_catalogue():
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[2] - peaks[1] < 0.05 * 700 * 3 * 41 * 41 * 4
+
+
+def test_the_tile_is_that_from_which_a_row_came():
+    first = np.where(np.arange(160) < 100, FIELD, np.nan)[..., :120]
+    tiles = [(first, tan()), (FIELD[..., 60:], tan(60))]
+    ra, dec = tan().all_pix2world([20.0, 84.0, 110.0], [50.0, 60.0, 60.0], 0)
+    catalog = Table({"ra": ra, "dec": dec})
+    catalog["flags"] = Column([1, 2, 3], description="of the user")
+    source = open_field(catalog, tiles, 60)
+    assert source.table["tile"].tolist() == [0, 0, 1]
+    source.read()
+    assert (
+        source.table["tile"].tolist() == [0, 1, 1] == extract_cutouts(catalog["ra", "dec"], tiles, 60)["tile"].tolist()
+    )
+    catalog["tile"] = 7
+    with pytest.warns(InputWarning, match="'tile' of the catalogue is now 'tile_1'") as caught:
+        assert open_field(catalog, tiles, 60).table["tile_1"].tolist() == [7, 7, 7]
+    assert caught[0].filename == __file__
+
+
+def test_weights_are_read_back_and_do_not_make_an_edge_a_mask(tmp_path):
+    weights = np.ones_like(FIELD)
+    weights[1, 61, 81] = 0
+    catalog = Table({"x": [80, 2, 30], "y": [60, 60, 60]})
+    table = extract_cutouts(catalog, FIELD * u.nJy, 31, weights=weights)
+    for name in ("a.fits", "a.hdf5"):
+        if name == "a.hdf5":
+            pytest.importorskip("h5py")
+        save_cutouts(table, tmp_path / name)
+        assert np.array_equal(open_cutouts(tmp_path / name).read().weight, table["weight"])
+    read = open_cutouts(tmp_path / "a.fits")
+    assert "weight" not in read.table.colnames
+    assert np.array_equal(
+        np.concatenate([chunk.weight for chunk in open_cutouts(table, chunk_size=2)]), table["weight"]
+    )
+    sizes = extract_cutouts(catalog, FIELD, np.array([9, 12, 31]), weights=weights)
+    assert_rows([open_cutouts(sizes).read()], "weight", sizes["weight"])
+    recipe = PreprocessingRecipe(scale="pixels", size=30)
+    without = extract_cutouts(catalog, FIELD * u.nJy, 31)
+    flags, bare = (preprocess(open_cutouts(each).read(), recipe).flags for each in (table, without))
+    assert bare.tolist() == [0, Flag.OFF_EDGE, 0]
+    assert flags.tolist() == [Flag.MASKED | Flag.NONFINITE, Flag.OFF_EDGE, 0]
+
+
+def test_weights_of_others_and_of_another_shape_are_left_alone():
+    table = extract_cutouts(Table({"x": [80], "y": [60]}), FIELD, 31, weights=np.ones_like(FIELD))
+    cropped = table.copy()
+    cropped["image"] = cropped["image"][..., 5:-5, 5:-5]
+    with pytest.warns(
+        InputWarning, match=r"'weight' has shape \(1, 3, 31, 31\), the images \(1, 3, 21, 21\): it is not"
+    ):
+        assert open_cutouts(cropped).read().weight is None
+    other = table.copy()
+    other["weight"].description = "something else"
+    assert open_cutouts(other).read().weight is None
+
+
+OPTIONS = {"mask": np.zeros((1, 31, 31), bool), "axes": "HWC", "image": "picture"}
+FACTS = {"bands": "g,r,i", "survey": "sdss", "pixel_scale": 1 * u.arcsec, "radius": 3.0, "zero_point": 25.0}
+
+
+@pytest.mark.parametrize("name, value", [*OPTIONS.items(), *FACTS.items()])
+def test_what_open_cutouts_cannot_honour_is_an_error(name, value):
+    catalog = Table({"x": [80], "y": [60]})
+    source = open_field(catalog, FIELD, 31)
+    with pytest.raises(InputError, match=f"^{name} cannot be given for CutoutSource"):
+        open_cutouts(source, **{name: value})
+    assert open_cutouts(source, chunk_size=3) is source
+    held = source.read()
+    if name in OPTIONS:
+        with pytest.raises(InputError, match=f"^{name} cannot be given for Cutouts"):
+            open_cutouts(held, **{name: value})
+    else:
+        assert len(open_cutouts(held, **{name: value})) == 1

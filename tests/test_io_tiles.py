@@ -353,7 +353,7 @@ def test_weights_of_some_bands_tell_bad_pixels_and_are_not_kept():
 
 def test_a_mask_of_a_band_that_has_no_image_is_an_error():
     images = dict(zip(NAMES, SKY, strict=True))
-    with pytest.raises(InputError, match="there is a mask of band 'z', but only images of g, r, i"):
+    with pytest.raises(InputError, match="there is no band 'z' among g, r, i, but a mask of it"):
         extract_cutouts(np.array([[60, 50]]), images, 9, masks={"z": SKY[0]})
     chosen = extract_cutouts(np.array([[60, 50]]), images, 9, bands=("r",), masks={"g": SKY[0] > 0})
     assert np.isfinite(chosen["image"]).all()

@@ -133,10 +133,14 @@ def test_what_is_wrong_in_a_recipe_is_named(values, message):
 @pytest.mark.parametrize(
     "kind, options, message",
     [
-        (PreprocessingRecipe, {"siez": 75}, r"PreprocessingRecipe has no option 'siez'; did you mean 'size'\?"),
+        (PreprocessingRecipe, {"sizes": 75}, r"PreprocessingRecipe has no option 'sizes'; did you mean 'size'\?"),
         (PreprocessingRecipe, {"qqq": 1}, "has no option 'qqq'; known: background, bands, .*, trained_scales"),
         (PreprocessingRecipe, {"bands": 3}, "bands must be a list of names, got 3"),
-        (SubtractBackground, {"metod": "mesh"}, r"SubtractBackground has no option 'metod'; did you mean 'method'\?"),
+        (
+            SubtractBackground,
+            {"methods": "mesh"},
+            r"SubtractBackground has no option 'methods'; did you mean 'method'\?",
+        ),
         (MatchPSF, {"width": 1}, "MatchPSF has no option 'width'; known: .*fwhm"),
     ],
 )

@@ -1,6 +1,7 @@
 """What a caller holds, opened: which columns have the pixels, and the table beside them."""
 
 import re
+import warnings
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
@@ -10,7 +11,7 @@ from astropy.io import fits
 from astropy.nddata import NDData
 from astropy.table import Column, Table
 
-from galmerge_da.exceptions import InputError
+from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.io import unpacking
 from galmerge_da.io.catalogs import read_fits_table, take_header_keys, write_catalog
 from galmerge_da.io.facts import bands_of_columns, column_of
@@ -22,7 +23,10 @@ from galmerge_da.io.pictures import untensor
 from galmerge_da.io.pixels import is_path
 from galmerge_da.io.uniform import one_size
 
-__all__ = ["Held", "hold", "numbered", "save_cutouts"]
+__all__ = ["WEIGHT_DESCRIPTION", "Held", "hold", "numbered", "save_cutouts"]
+
+#: Description of a column of weights; one that has it is taken up again.
+WEIGHT_DESCRIPTION = "inverse variance (band, y, x)"
 
 _KINDS = "a FITS table or image, an HDF5 or Parquet data set, X.npy, a CSV or ECSV table, or one image file"
 _LAZY = {"HDF5": open_hdf5, "Parquet": open_parquet}
@@ -46,6 +50,8 @@ class Held:
         The whole table, where there is one.
     bands : tuple of str or None
         What the names of the columns say, where there is one a band.
+    weight : array_like or sequence, or None
+        Inverse variance, laid out as a single column of pixels.
     """
 
     columns: list
@@ -54,6 +60,7 @@ class Held:
     folder: Path | None = None
     full: Table | None = None
     bands: tuple | None = None
+    weight: object = None
 
 
 def hold(source, image="image", masks=()):
@@ -142,7 +149,25 @@ def _hold_frame(frame, names, masks, folder):
     ]
     rest = table[others] if others else numbered(len(frame))
     bands = bands_of_columns(names) if len(names) > 1 else None
-    return Held(columns, rest, dict(table.meta), folder, frame, bands)
+    return Held(columns, rest, dict(table.meta), folder, frame, bands, _weight_of(frame, columns, names))
+
+
+def _weight_of(frame, columns, names):
+    """The column of inverse variance that `extract_cutouts` wrote beside its images, or None."""
+    if len(columns) > 1 or names == ["weight"] or "weight" not in frame.colnames or not len(frame):
+        return None
+    weight = frame["weight"]
+    about = weight.info.description if hasattr(weight, "info") else getattr(weight, "description", None)
+    if about != WEIGHT_DESCRIPTION:
+        return None
+    if np.shape(weight) != np.shape(columns[0]):
+        warnings.warn(
+            f"the column 'weight' has shape {np.shape(weight)}, the images {np.shape(columns[0])}: it is not used",
+            InputWarning,
+            stacklevel=5,
+        )
+        return None
+    return weight
 
 
 def _empty(column):

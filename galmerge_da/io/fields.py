@@ -4,10 +4,11 @@ import weakref
 
 import astropy.units as u
 import numpy as np
+from astropy.table import Column
 
 from galmerge_da.io.facts import gather_facts, survey_of
 from galmerge_da.io.frames import cut_frames
-from galmerge_da.io.mosaics import as_table, state_facts
+from galmerge_da.io.mosaics import TILE_DESCRIPTION, as_table, make_place, state_facts
 from galmerge_da.io.pixels import Block, size_flag
 from galmerge_da.io.placement import frame_sides, parse_size, place, warn_of_rows_off
 from galmerge_da.io.source import FOUND_ANEW, make_source
@@ -47,7 +48,9 @@ def open_field(
     Returns
     -------
     CutoutSource
-        Of the same pixels as the table that `extract_cutouts` makes.
+        Of the same pixels as the table that `extract_cutouts` makes. Where there are
+        several tiles, its table has the column ``tile`` too: the one in which a row
+        lies best, and from when it is read the one that it came from.
 
     Raises
     ------
@@ -57,7 +60,7 @@ def open_field(
     Warns
     -----
     InputWarning
-        If positions lie on no image.
+        If positions lie on no image, or a column ``tile`` is renamed to make place for ours.
     """
     table = as_table(catalog)
     tiles = open_tiles(images, bands, weights, masks)
@@ -72,7 +75,14 @@ def open_field(
         pixels, table, table.meta, bands=None, survey=survey_of(survey), pixel_scale=pixel_scale, psf_fwhm=psf_fwhm,
         zero_point=zero_point,
     )  # fmt: skip
-    return make_source(pixels, facts, table, radius, chunk_size)
+    if len(tiles) == 1:
+        return make_source(pixels, facts, table, radius, chunk_size)
+    number = Column(places.best(len(table)), name="tile", description=TILE_DESCRIPTION)
+    make_place(table, {"tile": number}, stacklevel=3)
+    table.add_column(number)
+    source = make_source(pixels, facts, table, radius, chunk_size)
+    pixels.tile = source.table["tile"]
+    return source
 
 
 class FieldPixels:
@@ -86,6 +96,7 @@ class FieldPixels:
         self.n_rows, self.n_bands, self.unit = len(sides), tiles[0].n_bands, tiles[0].unit
         self.n_pixels = self.n_bands * int(sides.prod(axis=1).max(initial=1))
         self.facts = {}
+        self.tile = None  # a column that says which tile rows came from
         weakref.finalize(self, _release, tiles)
 
     def read(self, start, stop):
@@ -93,6 +104,8 @@ class FieldPixels:
         sides = self._sides[start:stop]
         frames = cut_frames(self._tiles, self._places.of_rows(start, stop), sides, self._one_size)
         data, weight = (_rows(values) for values in (frames.image, frames.weight))
+        if self.tile is not None:
+            self.tile[start:stop] = frames.tile
         flags = frames.flags & ~int(FOUND_ANEW)
         flags |= np.array([size_flag(image.shape) for image in data], dtype=np.int32)
         return Block(data, flags, weight=weight)

@@ -95,7 +95,7 @@ def _of_table(h5py, file, node, path):
     columns, meta = stored_description([] if stored is None else (line.decode() for line in stored[:]))
     kinds = {name: node.dtype[name] for name in node.dtype.names if _plain(h5py, node.dtype[name].base)}
     pixels = {
-        name: _lazy(path, node.name, name, (len(node), *kind.shape), kind.base, columns.get(name, {}).get("unit"))
+        name: _lazy(path, node.name, name, (len(node), *kind.shape), kind.base, columns.get(name, {}))
         for name, kind in kinds.items()
         if len(kind.shape) > 1
     }
@@ -121,7 +121,7 @@ def _of_group(h5py, group, path, image):
     arrays = {name: array for name, array in arrays.items() if name not in others}
     units = {name: {"unit": _unit(array)} for name, array in arrays.items()}
     pixels = {
-        name: _lazy(path, array.name, None, array.shape, array.dtype, units[name]["unit"])
+        name: _lazy(path, array.name, None, array.shape, array.dtype, units[name])
         for name, array in arrays.items()
         if array.ndim > 2
     }
@@ -130,9 +130,10 @@ def _of_group(h5py, group, path, image):
     return Frame(table, _masked(pixels), n_rows)
 
 
-def _lazy(path, address, field, shape, dtype, unit):
+def _lazy(path, address, field, shape, dtype, stated):
     """A column that opens the file for every slice, so that it can be sent to another process."""
-    return LazyArray(partial(_read, path.absolute(), address, field), shape, dtype, unit)
+    known = {name: stated.get(name) for name in ("unit", "description")}
+    return LazyArray(partial(_read, path.absolute(), address, field), shape, dtype, **known)
 
 
 def _read(path, address, field, rows):

@@ -61,15 +61,17 @@ class LazyArray:
     unit : str, optional
     mask : LazyArray, optional
         True where a pixel must not be used.
+    description : str, optional
     """
 
-    def __init__(self, read, shape, dtype, unit=None, mask=None):
+    def __init__(self, read, shape, dtype, unit=None, mask=None, description=None):
         self._read = read
         self.shape = shape
         self.ndim = len(shape)
         self.dtype = dtype
         self._unit = unit
         self.mask = mask
+        self.description = description
 
     def __len__(self):
         return self.shape[0]

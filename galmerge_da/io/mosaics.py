@@ -8,12 +8,21 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Column, Table
 
 from galmerge_da.exceptions import InputError, InputWarning
+from galmerge_da.io.datasets import WEIGHT_DESCRIPTION
 from galmerge_da.io.frames import cut_frames, mark_neighbours
 from galmerge_da.io.placement import frame_sides, parse_size, place, warn_of_rows_off
 from galmerge_da.io.source import FLAGS_DESCRIPTION
 from galmerge_da.io.tiles import open_tiles
 
-__all__ = ["PIXELS_DESCRIPTION", "TILE_DESCRIPTION", "add_frames", "as_table", "extract_cutouts", "state_facts"]
+__all__ = [
+    "PIXELS_DESCRIPTION",
+    "TILE_DESCRIPTION",
+    "add_frames",
+    "as_table",
+    "extract_cutouts",
+    "make_place",
+    "state_facts",
+]
 
 #: Description of a column of numbers of tiles; one that has it is taken up again, or replaced.
 TILE_DESCRIPTION = "number of the tile, from 0; -1: none"
@@ -21,7 +30,6 @@ TILE_DESCRIPTION = "number of the tile, from 0; -1: none"
 #: Description of a column of cutouts.
 PIXELS_DESCRIPTION = "pixels (band, y, x)"
 
-_WEIGHT = "inverse variance (band, y, x)"
 _NEIGHBOURS = "pixels of other sources (y, x)"
 
 #: Facts about other images than those that are cut.
@@ -156,7 +164,7 @@ def _result(table, frames, neighbours, tiles):
     new = {"image": Column(frames.image, unit=unit, description=PIXELS_DESCRIPTION, copy=False)}
     if frames.weight is not None:
         unit = None if unit is None or isinstance(unit, u.UnrecognizedUnit) else unit**-2
-        new["weight"] = Column(frames.weight, unit=unit, description=_WEIGHT, copy=False)
+        new["weight"] = Column(frames.weight, unit=unit, description=WEIGHT_DESCRIPTION, copy=False)
     if neighbours is not None:
         new["neighbours"] = Column(neighbours, description=_NEIGHBOURS, copy=False)
     if len(tiles) > 1:
@@ -188,10 +196,7 @@ def add_frames(table, columns, flags, bands, pixel_scale, zero_points):
         flags = flags | np.asarray(table["flags"], dtype=np.int32)
         table.remove_column("flags")
     columns["flags"] = Column(flags, description=FLAGS_DESCRIPTION, meta={"ucd": "meta.code.qual"})
-    for name, column in columns.items():
-        if name in table.colnames and table[name].info.description == column.description:
-            table.remove_column(name)
-    _make_place(table, columns)
+    make_place(table, columns, stacklevel=5)
     if columns["image"].dtype == object:
         table = Table(table, copy=False)  # a QTable has no place for arrays of different sizes with a unit
     table.add_columns(list(columns.values()), names=list(columns), copy=False)
@@ -218,9 +223,20 @@ def state_facts(table, bands, pixel_scale, zero_points):
         table.meta["MAGZERO"] = zero_points[0] if same else ",".join(f"{each:.10g}" for each in zero_points)
 
 
-def _make_place(table, names):
-    for name in names:
+def make_place(table, columns, stacklevel):
+    """Remove columns of an earlier run that have these names, and rename others, in place.
+
+    Parameters
+    ----------
+    table, columns
+        As for `add_frames`.
+    stacklevel : int
+        Of the warning.
+    """
+    for name, column in columns.items():
+        if name in table.colnames and table[name].info.description == column.description:
+            table.remove_column(name)
         if name in table.colnames:
             new = next(free for n in range(1, 1000) if (free := f"{name}_{n}") not in table.colnames)
             table.rename_column(name, new)
-            warnings.warn(f"column {name!r} of the catalogue is now {new!r}", InputWarning, stacklevel=5)
+            warnings.warn(f"column {name!r} of the catalogue is now {new!r}", InputWarning, stacklevel=stacklevel)

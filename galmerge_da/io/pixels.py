@@ -23,6 +23,7 @@ from galmerge_da.io.pictures import (
     ShapeError,
     as_picture,
     convert,
+    cube,
     join_masks,
     merge,
     split,
@@ -83,6 +84,8 @@ class ArrayPixels:
     axes : {"CHW", "HWC"}
     mask : list of array_like of bool, or None
         One for all columns, or one each.
+    weight : array_like, or None
+        Inverse variance, of the shape of a single column.
 
     Raises
     ------
@@ -94,7 +97,7 @@ class ArrayPixels:
     has_wcs = False
     zero_points = None
 
-    def __init__(self, columns, axes, mask=None):
+    def __init__(self, columns, axes, mask=None, weight=None):
         self._columns = [untensor(column) for column in columns]
         self._axes = axes
         shapes = [np.shape(column) for column in self._columns]
@@ -119,6 +122,7 @@ class ArrayPixels:
         self.n_bands = self._shape[0]
         self.n_pixels = int(np.prod(self._shape))
         self.facts = {}
+        self._weight = weight
         self._masks = [untensor(each) for each in mask or []]
         for each in self._masks:
             if np.shape(each) not in (first, (first[0], *self._shape[1:])):
@@ -141,7 +145,8 @@ class ArrayPixels:
         mask = join_masks(mask, np.concatenate(given, axis=1) if given else None)
         if mask is not None:
             mask = np.ascontiguousarray(np.broadcast_to(mask, data.shape))
-        return Block(data, np.full(len(data), int(size_flag(self._shape)), dtype=np.int32), mask)
+        weight = None if self._weight is None else to_float32(self._cubes(split(self._weight[start:stop])[0]))
+        return Block(data, np.full(len(data), int(size_flag(self._shape)), dtype=np.int32), mask, weight)
 
     def _cubes(self, values):
         """Rows of images as ``(n, C, H, W)``."""
@@ -176,6 +181,8 @@ class RowPixels:
         Number of bands that every image must have; by default what most of a sample have.
     zero_points : bool, optional
         Whether images are brought to the zero points of the first that states some.
+    weight : sequence, or None
+        Inverse variance of each row of a single column.
 
     Raises
     ------
@@ -183,11 +190,12 @@ class RowPixels:
         If images can be read, but all have the wrong number of bands.
     """
 
-    def __init__(self, columns, axes, folder=None, mask=None, n_bands=None, zero_points=True):
+    def __init__(self, columns, axes, folder=None, mask=None, n_bands=None, zero_points=True, weight=None):
         self._columns = columns
         self._axes = axes
         self._folder = Path(folder or "")
         self._masks = mask or []
+        self._weight = weight
         self.n_rows = len(columns[0])
         if any(len(each) != self.n_rows for each in (*columns, *self._masks)):
             raise InputError(f"columns differ in length: {[len(each) for each in (*columns, *self._masks)]}")
@@ -244,7 +252,13 @@ class RowPixels:
                 given = as_picture(picture.data, mask=mask).mask
                 picture = replace(picture, mask=join_masks(picture.mask, given))
             pictures.append(picture)
-        return merge(pictures)
+        picture = merge(pictures)
+        if self._weight is None:
+            return picture
+        weight = to_float32(cube(split(self._weight[index])[0], self._axes))
+        if weight.shape != picture.data.shape:
+            raise ShapeError(f"its weight has shape {weight.shape}, the image {picture.data.shape}")
+        return replace(picture, weight=weight)
 
     def _file(self, entry):
         """The `Picture` in a file, or in the bytes of one."""

@@ -41,6 +41,13 @@ class Places:
     y: np.ndarray
     x: np.ndarray
 
+    def best(self, n_rows):
+        """Number of the best tile of each row; -1 where it has none."""
+        numbers = np.full(n_rows, -1, dtype=np.int32)
+        first = self.rank == 0
+        numbers[self.row[first]] = self.tile[first]
+        return numbers
+
     def of_rows(self, start, stop):
         """Those of the rows from ``start`` to ``stop``, which are counted from 0 again."""
         some = slice(*np.searchsorted(self.row, (start, stop)))

@@ -211,7 +211,10 @@ def open_cutouts(
           ``X.npy`` with labels in ``y.npy``; of a CSV or ECSV table with a
           column of paths, relative to its folder; of an HDF5 or Parquet data
           set, which is read in chunks; or of a single image;
-        - `Cutouts`, or what this function returned, which comes back as it is.
+        - `Cutouts`, which have their mask and axes; or what this function or `open_field`
+          returned, which comes back as it is: what else is said of it is an error.
+
+        A column ``weight`` that `extract_cutouts` made is the inverse variance of the images.
     image : str or list of str, optional
         Column of the images, or one column a band.
     bands : tuple of str, or str, optional
@@ -247,14 +250,20 @@ def open_cutouts(
     ------
     InputError
         If the source is of no known kind or there are no images in it, a
-        column is missing, the number of bands is wrong, a scale has no unit, or
-        an angular radius comes without a pixel scale. A bad row is never an
-        error: it is flagged, and a warning at the end of the first pass tells
-        what is wrong with the first one.
+        column is missing, the number of bands is wrong, a scale has no unit,
+        an angular radius comes without a pixel scale, or something is said of
+        images that are open already. A bad row is never an error: it is flagged,
+        and a warning at the end of the first pass tells what is wrong with the first one.
     """
-    if isinstance(source, CutoutSource):
-        return source
     check_axes(axes)
+    shape = {"image": image != "image", "axes": axes != "CHW", "mask": mask is not None}
+    facts = {"bands": bands, "survey": survey, "pixel_scale": pixel_scale, "psf_fwhm": psf_fwhm}
+    facts = {**facts, "zero_point": zero_point, "radius": radius}
+    if isinstance(source, CutoutSource):
+        _refuse(source, {**shape, **{name: value is not None for name, value in facts.items()}})
+        return source
+    if isinstance(source, Cutouts):
+        _refuse(source, shape)
     bands = check_bands(bands)
     survey = survey_of(survey)
     names = bands or (survey and survey.bands)
@@ -311,12 +320,21 @@ def _inherit(cutouts, facts):
     return Facts(**kept)
 
 
+def _refuse(source, options):
+    """Refuse options that would change nothing, as the images are open already; whether each is given, by name."""
+    if given := [name for name, is_given in options.items() if is_given]:
+        raise InputError(
+            f"{', '.join(given)} cannot be given for {type(source).__name__}, which are open already: "
+            "say it where they are made"
+        )
+
+
 def _make_pixels(held, axes, mask, n_bands, zero_points):
     masks = _masks(held, mask)
     arrays = [getattr(column, "dtype", None) is not None and np.ndim(column) > 1 for column in held.columns]
     if all(arrays) and all(column.dtype.kind != "O" for column in held.columns):
-        return ArrayPixels(held.columns, axes, masks)
-    return RowPixels(held.columns, axes, held.folder, masks, n_bands, zero_points)
+        return ArrayPixels(held.columns, axes, masks, held.weight)
+    return RowPixels(held.columns, axes, held.folder, masks, n_bands, zero_points, held.weight)
 
 
 def _masks(held, mask):

@@ -234,7 +234,7 @@ def _complete(given, images, bands, what):
     known = list(first) if isinstance(first, Mapping) else list(bands or ())
     if unknown := [name for name in given if name not in known]:
         raise InputError(
-            f"there is a {what} of band {unknown[0]!r}, but only images of {', '.join(known) or 'no name'}"
+            f"there is no band {unknown[0]!r} among {', '.join(known) or 'the images'}, but a {what} of it"
         )
     n_tiles = max((len(value) for value in given.values() if isinstance(value, list)), default=None)
     return {band: given.get(band, None if n_tiles is None else [None] * n_tiles) for band in known}

@@ -84,7 +84,7 @@ def find_bad_pixels(stack):
         if stack.masks is not None:
             masked = masked | np.asarray(stack.masks[i], bool)[stack.order]
         if stack.weights is not None:
-            masked = masked | ~(np.asarray(stack.weights[i])[stack.order] > 0)
+            masked = masked | (~(np.asarray(stack.weights[i])[stack.order] > 0) & np.isfinite(raw[i]))
         if masked.any():
             bad[i] = bad[i] | masked if i in bad else masked
             flags[i] |= Flag.MASKED
