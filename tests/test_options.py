@@ -1,5 +1,9 @@
 """Options that check themselves and say what they take."""
 
+import copy
+import dataclasses
+import inspect
+import pickle
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -9,6 +13,7 @@ from hypothesis import strategies as st
 
 from galmerge_da.exceptions import ConfigError
 from galmerge_da.options import NoOptions, Options, describe_options, make_config, option
+from galmerge_da.preprocessing import MatchPSF, PreprocessingRecipe, SubtractBackground
 
 
 @dataclass(frozen=True)
@@ -92,3 +97,31 @@ def test_an_array_of_numbers_is_taken_as_a_list():
     assert make_config(Widths, {"widths": np.array([1, 2.5], np.float32)}, "it").widths == (1.0, 2.5)
     with pytest.raises(ConfigError, match="widths must be numbers above 0"):
         make_config(Widths, {"widths": np.ones((2, 2))}, "it")
+
+
+@pytest.mark.parametrize(
+    "kind, options, message",
+    [
+        (PreprocessingRecipe, {"sizes": 75}, r"PreprocessingRecipe has no option 'sizes'; did you mean 'size'\?"),
+        (PreprocessingRecipe, {"qqq": 1}, "has no option 'qqq'; known: background, bands, .*, trained_scales"),
+        (PreprocessingRecipe, {"bands": 3}, "bands must be a list of names, got 3"),
+        (
+            SubtractBackground,
+            {"methods": "mesh"},
+            r"SubtractBackground has no option 'methods'; did you mean 'method'\?",
+        ),
+        (MatchPSF, {"width": 1}, "MatchPSF has no option 'width'; known: .*fwhm"),
+    ],
+)
+def test_an_unknown_keyword_is_named_like_one_of_a_recipe(kind, options, message):
+    with pytest.raises(ConfigError, match=message):
+        kind(**options)
+
+
+def test_recipes_can_be_copied_changed_and_sent():
+    recipe = PreprocessingRecipe(("g", "r"), psf={"fwhm": 1.5})
+    assert copy.deepcopy(recipe) == pickle.loads(pickle.dumps(recipe)) == recipe
+    assert (
+        dataclasses.replace(recipe, size=40).size == 40
+        and list(inspect.signature(PreprocessingRecipe).parameters)[0] == "bands"
+    )

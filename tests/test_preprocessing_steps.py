@@ -1,10 +1,7 @@
 """The optional steps: what each does to flux, against what is known or scipy says."""
 
-import copy
 import dataclasses
-import inspect
 import json
-import pickle
 import tomllib
 
 import astropy.units as u
@@ -128,34 +125,6 @@ def test_a_recipe_of_the_first_version_is_read_and_written_as_it_was():
 def test_what_is_wrong_in_a_recipe_is_named(values, message):
     with pytest.raises(ConfigError, match=message):
         PreprocessingRecipe.from_dict(values)
-
-
-@pytest.mark.parametrize(
-    "kind, options, message",
-    [
-        (PreprocessingRecipe, {"sizes": 75}, r"PreprocessingRecipe has no option 'sizes'; did you mean 'size'\?"),
-        (PreprocessingRecipe, {"qqq": 1}, "has no option 'qqq'; known: background, bands, .*, trained_scales"),
-        (PreprocessingRecipe, {"bands": 3}, "bands must be a list of names, got 3"),
-        (
-            SubtractBackground,
-            {"methods": "mesh"},
-            r"SubtractBackground has no option 'methods'; did you mean 'method'\?",
-        ),
-        (MatchPSF, {"width": 1}, "MatchPSF has no option 'width'; known: .*fwhm"),
-    ],
-)
-def test_an_unknown_keyword_is_named_like_one_of_a_recipe(kind, options, message):
-    with pytest.raises(ConfigError, match=message):
-        kind(**options)
-
-
-def test_recipes_can_be_copied_changed_and_sent():
-    recipe = PreprocessingRecipe(("g", "r"), psf={"fwhm": 1.5})
-    assert copy.deepcopy(recipe) == pickle.loads(pickle.dumps(recipe)) == recipe
-    assert (
-        dataclasses.replace(recipe, size=40).size == 40
-        and list(inspect.signature(PreprocessingRecipe).parameters)[0] == "bands"
-    )
 
 
 # -- background
