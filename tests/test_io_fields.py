@@ -230,6 +230,8 @@ def test_what_open_cutouts_cannot_honour_is_an_error(name, value):
     with pytest.raises(InputError, match=f"^{name} cannot be given for CutoutSource"):
         open_cutouts(source, **{name: value})
     assert open_cutouts(source, chunk_size=3) is source
+    named = open_field(catalog, FIELD, 31, bands=("g", "r", "i"))
+    assert open_cutouts(named, bands="g,r,i") is named
     held = source.read()
     if name in OPTIONS:
         with pytest.raises(InputError, match=f"^{name} cannot be given for Cutouts"):

@@ -257,14 +257,15 @@ def open_cutouts(
     """
     check_axes(axes)
     shape = {"image": image != "image", "axes": axes != "CHW", "mask": mask is not None}
+    bands = check_bands(bands)
     facts = {"bands": bands, "survey": survey, "pixel_scale": pixel_scale, "psf_fwhm": psf_fwhm}
     facts = {**facts, "zero_point": zero_point, "radius": radius}
     if isinstance(source, CutoutSource):
+        facts = {**facts, "bands": None if bands == source.bands else bands}  # those that it has are no news
         _refuse(source, {**shape, **{name: value is not None for name, value in facts.items()}})
         return source
     if isinstance(source, Cutouts):
         _refuse(source, shape)
-    bands = check_bands(bands)
     survey = survey_of(survey)
     names = bands or (survey and survey.bands)
     if isinstance(source, Cutouts):
