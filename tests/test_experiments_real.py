@@ -143,6 +143,7 @@ def test_the_study_classifies_every_galaxy_by_models_that_have_not_seen_it(tmp_p
         assert sum(name.startswith(start) for name in made) == n
     final = train_for_survey(tmp_path, galaxies, run=runs[2], n=200, epochs=1)
     assert MergerClassifier.load(tmp_path / "model.safetensors").weights_sha256 == final.weights_sha256
+    assert final.provenance["source"].endswith("240 galaxies, simulated with seed 301, 40 of them composites)")
     adapted = Table.read(tmp_path / "galaxies.ecsv")
     assert adapted["id"].tolist() == galaxies["id"].tolist() and len(set(adapted["sha256"])) == 50
     others = run_sim_to_real(tmp_path, galaxies[:40], **{**settings, "runs": runs[:1], "seeds": (1,)})

@@ -117,7 +117,7 @@ def load_domain(data, name, recipe, preprocessing, *, reading=None, order=None):
     split = assign_splits(groups, recipe.training.fractions, seed=recipe.training.seed)
     split[(flags & Flag.NOT_CLASSIFIED) != 0] = "unusable"
     where = cutouts.survey or (Path(data).name if isinstance(data, str | Path) else "unnamed")
-    description = f"{where} ({len(table)} galaxies{_simulated(table.meta)})"
+    description = f"{where} ({len(table)} galaxies{_origin(table)})"
     domain = Domain(name, description, preprocessing, torch.from_numpy(images), labels, ids, groups, split)
     _check_splits(domain, recipe.data.classes)
     return domain
@@ -143,9 +143,13 @@ def _spread(scales):
     return tuple(float(value) for value in np.percentile(known, (5, 50, 95))) if known.size else None
 
 
-def _simulated(meta):
-    """With which seed, where `galmerge_da.simulate` made the galaxies."""
-    return f", simulated with seed {meta['SEED']}" if {"SEED", "SIMVERS"} <= set(meta) else ""
+def _origin(table):
+    """With which seed `galmerge_da.simulate` made the galaxies, and how many `composite_pairs` did."""
+    stages = np.asarray(table["stage"]).astype(str) if "stage" in table.colnames else np.zeros(0, "U1")
+    composites = np.count_nonzero(np.isin(stages, ("composite", "single")))
+    meta = table.meta
+    text = f", simulated with seed {meta['SEED']}" if {"SEED", "SIMVERS"} <= set(meta) else ""
+    return f"{text}, {composites} of them composites" if composites else text
 
 
 def splits_table(domains):
