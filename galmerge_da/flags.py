@@ -76,6 +76,13 @@ def decode_flags(flags):
     ------
     ValueError
         If a value is not a whole number, or has a bit that no flag owns.
+
+    Examples
+    --------
+    >>> decode_flags(513)
+    ['NOT_CLASSIFIED', 'RADIUS_MEASURED']
+    >>> decode_flags([0, 512])
+    [[], ['RADIUS_MEASURED']]
     """
     values = np.ma.asarray(flags)
     if values.size and values.dtype.kind not in "iu":

@@ -170,7 +170,7 @@ def m20(images, galaxy):
     Returns
     -------
     `~numpy.ndarray`, shape (N,)
-        log10 of the ratio, negative; NaN where there is no light or it is all at one place.
+        Negative: log10 of the ratio; NaN where there is no light or it is all at one place.
 
     References
     ----------

@@ -84,8 +84,10 @@ class BackboneSpec(_FactorySpec):
         ``(N, C, H, W)`` to ``(N, feature_dim)`` and has ``feature_dim``. If it
         also has ``make_head(n_classes)``, that module is the classifying head;
         otherwise a single linear layer is.
-    config_class, reference, summary
-        As for `LossSpec`.
+    config_class : type, optional
+        As for `LossSpec`, and so what follows.
+    reference : str, optional
+    summary : str, optional
 
     Raises
     ------

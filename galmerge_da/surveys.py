@@ -264,7 +264,12 @@ def _from_table(name, bands, *, pixel_scale, zero_point, magnitude, radius, reds
 
 @hookimpl
 def galmerge_da_surveys():
-    """Offer the built-in surveys."""
+    """Offer the built-in surveys.
+
+    Returns
+    -------
+    list of `~galmerge_da.specs.SurveySpec`
+    """
     return [
         SurveySpec("deepmerge-z2-pristine", **_Z2),
         SurveySpec(

@@ -1,6 +1,9 @@
 """Every public name is in the reference."""
 
+import doctest
+import enum
 import importlib
+import inspect
 import re
 from pathlib import Path
 
@@ -19,6 +22,12 @@ ROOMS = sorted(
 
 #: A hook that the host calls, and a module whose functions are listed.
 NOT_FOR_CALLING = {"surveys.galmerge_da_surveys", "adaptation.functional"}
+
+#: Checks of numpydoc on public names: a docstring, parameters as they are and in their order, what is returned.
+CHECKS = {"GL08", "PR01", "PR02", "PR03", "RT01", "YD01"}
+
+#: Methods that every step of preprocessing has, in one line each.
+STEP_METHODS = {"apply", "check", "note"}
 
 
 def find(name):
@@ -79,3 +88,53 @@ def test_every_page_is_in_a_table_of_contents():
         for entries in re.findall(r"\.\. toctree::\n(?:   :.*\n)*\n((?:   \S+\n)+)", text):
             listed |= {name.parent / f"{entry}.rst" for entry in entries.split()}
     assert set(pages) - listed <= {Path("sg_execution_times.rst")}
+
+
+def members(room):
+    """Public functions, classes and their methods that are the package's own: (dotted name, object)."""
+    module = importlib.import_module(f"galmerge_da.{room}")
+    for name in module.__all__:
+        found = getattr(module, name)
+        if not getattr(found, "__module__", "").startswith("galmerge_da"):
+            continue
+        if inspect.isclass(found) and issubclass(found, enum.Enum):
+            continue
+        yield f"galmerge_da.{room}.{name}", found
+        for method, each in vars(found).items() if inspect.isclass(found) else ():
+            if method.startswith("_") or room == "preprocessing" and method in STEP_METHODS:
+                continue
+            if inspect.isfunction(each) or isinstance(each, classmethod | staticmethod | property):
+                yield f"galmerge_da.{room}.{name}.{method}", each
+
+
+def is_called(cls, message):
+    """Whether users must know the parameters in a message: not if a function makes it, or they are attributes."""
+    attributes = importlib.import_module("numpydoc.docscrape").ClassDoc(cls)["Attributes"]
+    known = {name for each in attributes for name in each.name.split(", ")} | {"*args", "**kwargs"}
+    return "Made by `" not in cls.__doc__ and not set(re.findall(r"'(\S+)'", message)) <= known
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_docstrings_name_what_is_taken_and_returned(room):
+    validate = pytest.importorskip("numpydoc.validate").validate
+    wrong = []
+    for name, found in members(room):
+        errors = dict(validate(name)["errors"])
+        if inspect.isclass(found) and "PR01" in errors and not is_called(found, errors["PR01"]):
+            del errors["PR01"]
+        wrong += [f"{name}: {errors[code]}" for code in sorted(CHECKS & set(errors))]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_examples_of_docstrings_run():
+    tests = {
+        id(found): test
+        for room in ROOMS
+        for name, found in members(room)
+        for test in doctest.DocTestFinder(recurse=False).find(found, name)
+        if test.examples
+    }
+    assert len(tests) >= 2
+    for test in tests.values():
+        failed, _ = doctest.DocTestRunner(verbose=False).run(test)
+        assert not failed, test.name

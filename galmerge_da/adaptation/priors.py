@@ -27,6 +27,18 @@ class AlignmentOptions(Options):
     one with the other, as they are, moves non-mergers to where mergers were.
     With a target prior, source rows count as if the classes had the target's
     shares.
+
+    Parameters
+    ----------
+    target_prior : tuple of float, optional
+        Those shares, if they are known.
+    estimate_prior : bool, optional
+        Whether they are estimated from the predictions, as training goes on.
+
+    Raises
+    ------
+    ConfigError
+        If both are asked for, or the shares do not add up to 1.
     """
 
     target_prior: tuple = option(

@@ -100,7 +100,12 @@ class LearnedWeights(nn.Module):
 
     @torch.no_grad()
     def factors(self):
-        """What each weight has been multiplied by, by name; dict of str to float."""
+        """What each weight has been multiplied by.
+
+        Returns
+        -------
+        dict of str to float
+        """
         return dict(zip(self.names, torch.exp(-2 * self.log_noise).tolist(), strict=True))
 
     @torch.no_grad()

@@ -98,7 +98,8 @@ def score_real(
     seed : int, optional
         Of the resampling.
     ledger : path-like, optional
-        Where the look is written down, with ``dataset``, ``command`` and ``note``.
+        Where the look is written down, with what follows.
+    dataset, command, note : str, optional
 
     Returns
     -------

@@ -169,10 +169,13 @@ def train_for_survey(
     folder : path-like
         Gets the run, ``model.safetensors``, and ``galaxies.ecsv``: which galaxies it adapted to, as rows of the
         input without pixels and the ``sha256`` of each one's linear frame.
-    galaxies, image, survey, n, epochs, progress
-        As in `run_sim_to_real`.
+    galaxies : path-like or `~astropy.table.Table`
+        This and what follows, as in `run_sim_to_real`.
     run : RealRun, optional
+    image, survey : str, optional
+    n, epochs : int, optional
     seed : int, optional
+    progress : bool, optional
 
     Returns
     -------

@@ -50,7 +50,7 @@ def classify(
 
     Parameters
     ----------
-    cutouts : `~astropy.table.Table`, array, path, ...
+    cutouts : `~astropy.table.Table`, array or path
         One galaxy per row: whatever `galmerge_da.io.open_cutouts` reads.
     model : None, path-like or `MergerClassifier`, optional
         The model that ships with the package by default.
@@ -123,6 +123,16 @@ def classify(
     InputWarning
         If a column had to be renamed, bands were matched by their order, or
         cutouts do not fit the model (`~galmerge_da.preprocessing.warn_of_mismatch`).
+
+    Examples
+    --------
+    >>> from galmerge_da import classify, simulate
+    >>> galaxies = simulate(3, "sdss-jpeg", seed=1)
+    >>> mergers = classify(galaxies, survey="sdss-jpeg")
+    >>> mergers["merger_prob"].shape
+    (3,)
+    >>> "image" in mergers.colnames
+    False
     """
     if model is None:
         model = default_model_path()

@@ -161,7 +161,12 @@ class TemperatureCalibrator:
         return softmax(logits / self.temperature + np.asarray(self.bias), axis=1)
 
     def to_dict(self):
-        """The calibrator as plain numbers that JSON can hold."""
+        """The calibrator as plain numbers that JSON can hold.
+
+        Returns
+        -------
+        dict
+        """
         return {"method": "temperature", "temperature": self.temperature, "bias": list(self.bias)}
 
     @classmethod

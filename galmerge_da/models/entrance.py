@@ -57,11 +57,6 @@ class EntranceConfig:
     softening : float, optional
         Flux where the first three turn from linear to logarithmic, in units of
         the flux scale.
-    percentiles : tuple of float, optional
-        The two percentiles, of each frame by itself.
-    normalisation : {"frozen", "image"}, optional
-        Of each channel: by the mean and standard deviation of the training
-        split, or by those of each frame by itself.
     flux_scale : {"peak", "none"}, optional
         What a frame is divided by: the mean of the brightest 1 % of the pixels
         of its mean over bands, or nothing.
@@ -76,6 +71,11 @@ class EntranceConfig:
         Whether it sees the band mean with a softening 10 times smaller: tails.
     colour : bool, optional
         Whether it sees the bands, or only their mean in place of them.
+    percentiles : tuple of float, optional
+        The two percentiles, of each frame by itself.
+    normalisation : {"frozen", "image"}, optional
+        Of each channel: by the mean and standard deviation of the training
+        split, or by those of each frame by itself.
 
     Raises
     ------
@@ -287,7 +287,7 @@ def _between_percentiles(images, percentiles):
 
 
 def _asinh(values):
-    """asinh; numpy's is many times faster than torch's on the CPU."""
+    """Asinh; numpy's is many times faster than torch's on the CPU."""
     if values.device.type == "cpu" and not values.requires_grad:
         return torch.from_numpy(np.arcsinh(values.numpy()))
     return torch.asinh(values)

@@ -47,7 +47,7 @@ def rotate_about_center(images):
     rotated : `~torch.Tensor`, shape (N, H, W)
         Interpolated linearly; what comes from outside the frame is its edge.
     centers : `~torch.Tensor`, shape (N, 2)
-        y and x in pixels, less those of the frame's centre.
+        In pixels, y and x, less those of the frame's centre.
 
     References
     ----------

@@ -191,17 +191,62 @@ def list_plugins(kind=None):
 
 
 def get_loss(name):
-    """The `~galmerge_da.specs.LossSpec` called ``name``; PluginError if there is none."""
+    """The loss of a name.
+
+    Parameters
+    ----------
+    name : str
+        As ``galmerge plugins`` lists it.
+
+    Returns
+    -------
+    `~galmerge_da.specs.LossSpec`
+
+    Raises
+    ------
+    PluginError
+        If there is none; the message has the closest name.
+    """
     return _get("loss", name)
 
 
 def get_backbone(name):
-    """The `~galmerge_da.specs.BackboneSpec` called ``name``; PluginError if there is none."""
+    """The backbone of a name.
+
+    Parameters
+    ----------
+    name : str
+        As ``galmerge plugins`` lists it.
+
+    Returns
+    -------
+    `~galmerge_da.specs.BackboneSpec`
+
+    Raises
+    ------
+    PluginError
+        If there is none; the message has the closest name.
+    """
     return _get("backbone", name)
 
 
 def get_survey(name):
-    """The `~galmerge_da.specs.SurveySpec` called ``name``; PluginError if there is none."""
+    """The survey of a name.
+
+    Parameters
+    ----------
+    name : str
+        As ``galmerge plugins`` lists it.
+
+    Returns
+    -------
+    `~galmerge_da.specs.SurveySpec`
+
+    Raises
+    ------
+    PluginError
+        If there is none; the message has the closest name.
+    """
     return _get("survey", name)
 
 

@@ -24,7 +24,7 @@ def sersic(shape, center, flux, radius, index, axis_ratio, angle):
     shape : tuple of int
         (ny, nx).
     center : tuple of float
-        x, y in pixels, 0 at the middle of the first pixel.
+        In pixels, x and y, 0 at the middle of the first pixel.
     flux : float
         Total flux of the profile to infinity.
     radius : float

@@ -296,8 +296,10 @@ def draw_encounters(rngs, groups, n_moments=3):
 
 
 def _view(rng, centers, pair, stage):
-    """A random view in which a merger is one to the eye: before the first passage the galaxies overlap,
-    later both are in the frame. Without this, an undisturbed galaxy with its partner elsewhere would count.
+    """A random view in which a merger is one to the eye.
+
+    Before the first passage the galaxies overlap, later both are in the frame. Without this, an undisturbed galaxy
+    with its partner elsewhere would count.
     """
     radii = [galaxy.petrosian_radius for galaxy in pair]
     limit = 0.9 * sum(radii) if stage == "approach" else 2.8 * radii[0]

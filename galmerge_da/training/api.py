@@ -40,7 +40,15 @@ _COLLAPSED = COLLAPSED
 
 @dataclasses.dataclass(frozen=True)
 class Selected:
-    """Which epoch was kept, of how many, and who chose it."""
+    """Which epoch was kept, of how many, and who chose it.
+
+    Attributes
+    ----------
+    epoch, n_epochs : int
+        Counted from 1.
+    selector : str
+        Name of the selector, as `train` takes it.
+    """
 
     epoch: int
     n_epochs: int
@@ -108,7 +116,7 @@ def train(
 
     Parameters
     ----------
-    source : `~astropy.table.Table`, path, `~galmerge_da.Cutouts`, ...
+    source : `~astropy.table.Table`, path or `~galmerge_da.Cutouts`
         Labelled cutouts, in any form that `galmerge_da.classify` takes.
     target : the same, optional
         Cutouts of the survey to adapt to. Labels that it may have are never looked at.

@@ -37,11 +37,6 @@ class TrainingRun:
     processes : `~galmerge_da.training.parallel.Processes`
         Where it runs, and with whom.
 
-    Raises
-    ------
-    TrainingError
-        If there are fewer than two images a batch for each process.
-
     Attributes
     ----------
     epoch : int
@@ -52,6 +47,11 @@ class TrainingRun:
         Knows the epoch whose weights `finish` restores.
     trace : dict of (str, str) to list of `~torch.Tensor`
         (domain, split) -> logits of every epoch; empty unless ``trace`` is on.
+
+    Raises
+    ------
+    TrainingError
+        If there are fewer than two images a batch for each process.
     """
 
     def __init__(self, network, source, target, recipe, processes):

@@ -21,7 +21,13 @@ __all__ = ["Processes", "is_first_process", "join_processes"]
 
 
 def is_first_process():
-    """Whether this process is the one that prints and writes; True where there is only one."""
+    """Whether this process is the one that prints and writes.
+
+    Returns
+    -------
+    bool
+        True where there is only one process.
+    """
     return int(os.environ.get("RANK", 0)) == 0
 
 

@@ -98,10 +98,12 @@ def score_selectors(names, source, labels, target, *, seed):
     ----------
     names : iterable of str
         Of `galmerge_da.training.selection.WATCHED`.
-    source, target : Seen
-        The validation splits, with features if `needs_features` says so.
+    source : Seen
+        The validation split, with features if `needs_features` says so.
     labels : `~numpy.ndarray` of int, shape (N,)
         Of the source.
+    target : Seen
+        As ``source``.
     seed : int
 
     Returns

@@ -193,7 +193,7 @@ def plot_gradcam(images, maps, axes=None, *, rows, probs=None):
 
 
 def _log_flux(images):
-    """log10 of the mean over bands over its peak, (N, H, W), not below the range that is shown."""
+    """Logarithm of the mean over bands over its peak, (N, H, W), not below the range that is shown."""
     flux = np.nan_to_num(np.asarray(images, float).mean(axis=1))
     peak = np.maximum(flux.max(axis=(1, 2), keepdims=True), np.finfo(float).tiny)
     return np.log10(np.clip(flux / peak, 10.0**-_DECADES, 1))
