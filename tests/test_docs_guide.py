@@ -4,17 +4,19 @@ import ast
 import importlib
 import re
 import runpy
+import shlex
 import textwrap
 from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from galmerge_da import MergerClassifier, simulate, train
 from galmerge_da.adaptation import functional
+from galmerge_da.cli import main
 from galmerge_da.flags import Flag
 from galmerge_da.inference import default_model_path
-from galmerge_da.io import save_cutouts
 from galmerge_da.plugins import list_plugins
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -30,11 +32,12 @@ def blocks(page):
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Where ``cutouts.fits`` lies, as the quick start expects it."""
-    cutouts = simulate(30, "decals", seed=2)
-    cutouts.remove_columns(["label", "stage"])
-    save_cutouts(cutouts, tmp_path / "cutouts.fits")
+    """Where ``cutouts.fits`` lies, made as the quick start says."""
     monkeypatch.chdir(tmp_path)
+    (line,) = re.findall(r"\$ galmerge (simulate .*)", (DOCS / "quickstart.rst").read_text(encoding="utf-8"))
+    assert line.count("-n 500") == 1
+    done = CliRunner().invoke(main, shlex.split(line.replace("-n 500", "-n 30")))
+    assert done.exit_code == 0, done.output
     return tmp_path
 
 
@@ -52,9 +55,8 @@ def test_the_quick_start_classifies_and_writes(folder):
 @pytest.mark.filterwarnings("ignore:the classifier puts")  # one epoch is too short to tell the classes apart
 def test_the_quick_start_trains(folder):
     code = blocks("quickstart.rst")[2]
-    assert code.count("simulate(2000,") == 2 and code.count('adapt={"mmd": 1.0}, ') == 1
-    code = code.replace("simulate(2000,", "simulate(60,")
-    code = code.replace('adapt={"mmd": 1.0}, ', 'adapt={"mmd": 1.0}, recipe={"training": {"epochs": 1}}, ')
+    assert code.count("simulate(2000,") == 2 and code.count('"epochs": 20') == 1
+    code = code.replace("simulate(2000,", "simulate(60,").replace('"epochs": 20', '"epochs": 1')
     exec(code, {})
     assert (folder / "my_survey.safetensors").is_file()
 
