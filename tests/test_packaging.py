@@ -2,6 +2,7 @@
 
 import ast
 import configparser
+import itertools
 import re
 import sys
 from importlib.metadata import entry_points, metadata, version
@@ -57,6 +58,14 @@ def test_every_dependency_has_a_lower_bound():
     assert not [each.name for each in own if [part.operator for part in each.specifier] != [">="]]
 
 
+def test_the_oldest_versions_that_are_tried_are_the_lower_bounds():
+    lines = (ROOT / ".ci" / "oldest.txt").read_text(encoding="utf-8").splitlines()
+    tried = {each.name: str(each.specifier) for each in map(Requirement, [line for line in lines if line[0] != "#"])}
+    extras = ("hdf5", "morphology", "ot", "parquet", "query", "reproject", "test")
+    bounds = declared("options", "install_requires") + declared("options.extras_require", *extras)
+    assert tried == {each.name: str(each.specifier).replace(">", "=") for each in bounds if each.name != "galmerge_da"}
+
+
 def test_every_import_of_the_package_is_a_declared_dependency():
     imports = set()
     for path in (ROOT / "galmerge_da").rglob("*.py"):
@@ -107,3 +116,22 @@ def test_the_documented_example_of_flags_is_true():
     value, shown = re.search(r"decode_flags\((\d+)\)\n\s+(\[.*\])", text).groups()
     assert str(galmerge_da.decode_flags(int(value))) == shown
     assert Flag.NOT_CLASSIFIED.name in shown
+
+
+def test_workflows_and_pages_ask_for_environments_that_exist():
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(ROOT / "tox.ini", encoding="utf-8")
+    there = set()
+    for section in parser.sections():
+        parts = re.split(r"\{(.*?)\}", section.removeprefix("testenv:"))
+        choices = [part.split(",") if index % 2 else [part] for index, part in enumerate(parts)]
+        there |= {"".join(words) for words in itertools.product(*choices)}
+    asked = {}
+    for path in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
+        for job in yaml.safe_load(path.read_text(encoding="utf-8"))["jobs"].values():
+            asked |= {each["env"]: path.name for each in job["strategy"]["matrix"]["include"]}
+    for path in [*ROOT.glob("*.rst"), *ROOT.glob("docs/**/*.rst")]:
+        for names in re.findall(r"tox run -e ([\w,-]+)", path.read_text(encoding="utf-8")):
+            asked |= dict.fromkeys(names.split(","), path.name)
+    assert {"test", "pep517", "test-oldestdeps"} <= set(asked)
+    assert not {name: page for name, page in asked.items() if name not in there}

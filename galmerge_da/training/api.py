@@ -47,7 +47,7 @@ class Selected:
     epoch, n_epochs : int
         Counted from 1.
     selector : str
-        Name of the selector, as `train` takes it.
+        Name of the selector, as the recipe of `~galmerge_da.train` has it.
     """
 
     epoch: int
