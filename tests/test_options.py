@@ -125,3 +125,8 @@ def test_recipes_can_be_copied_changed_and_sent():
         dataclasses.replace(recipe, size=40).size == 40
         and list(inspect.signature(PreprocessingRecipe).parameters)[0] == "bands"
     )
+
+
+def test_the_signature_of_a_config_is_that_of_its_fields():
+    assert list(inspect.signature(PreprocessingRecipe).parameters)[:3] == ["bands", "size", "scale"]
+    assert not inspect.signature(Options).parameters
