@@ -1,5 +1,6 @@
 """The sim-to-real study: folds, scores with intervals, and the whole way once."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -146,6 +147,7 @@ def test_the_study_classifies_every_galaxy_by_models_that_have_not_seen_it(tmp_p
     assert final.provenance["source"].endswith("240 galaxies, simulated with seed 301, 40 of them composites)")
     adapted = Table.read(tmp_path / "galaxies.ecsv")
     assert adapted["id"].tolist() == galaxies["id"].tolist() and len(set(adapted["sha256"])) == 50
+    assert adapted["sha256"][7] == hashlib.sha256(galaxies["image"][7].tobytes()).hexdigest()
     others = run_sim_to_real(tmp_path, galaxies[:40], **{**settings, "runs": runs[:1], "seeds": (1,)})
     assert len(others) == 40 and len(list((tmp_path / "data").glob("target-without-fold*"))) == 3
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("model.safetensors")}

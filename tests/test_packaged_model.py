@@ -1,12 +1,20 @@
 """The classifier that ships with the package: small, made by the recipe beside it, and better than chance."""
 
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
+from astropy.table import Table
+from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from galmerge_da import Flag, MergerClassifier, classify, simulate
 from galmerge_da.inference import default_model_path
 from galmerge_da.training import read_recipe, read_tables
+
+DATA = Path(__file__).parents[1].parent / "shared" / "data"
 
 
 @pytest.fixture
@@ -18,11 +26,29 @@ def test_it_is_small():
     assert default_model_path().stat().st_size < 2_000_000
 
 
-def test_it_was_made_by_its_recipe(tables):
+def test_it_was_made_by_its_recipe_with_composites(tables):
     provenance = MergerClassifier.load(default_model_path()).provenance
     simulated = tables["data"].pop("simulate")
-    assert read_recipe(provenance["recipe"]) == read_recipe(tables)
-    assert provenance["source"].startswith(f"{simulated['survey']} ({simulated['n']} galaxies")
+    made, written = read_recipe(provenance["recipe"]), read_recipe(tables)
+    training = replace(made.training, trace=written.training.trace, watch=written.training.watch)
+    assert replace(made, training=training) == written
+    total, composites = simulated["n"] * 5 // 3, simulated["n"] * 2 // 3
+    made = f"{total} galaxies, simulated with seed {simulated['seed']}, {composites} of them composites"
+    assert provenance["source"] == f"{simulated['survey']} ({made})"
+
+
+def test_the_galaxies_it_has_seen_are_listed():
+    seen = Table.read(default_model_path().with_name("default_galaxies.ecsv"))
+    assert len(seen) == len(set(seen["sdss_dr7_objid"])) == len(set(seen["sha256"])) == 2000
+    assert {len(each) for each in seen["sha256"]} == {64}
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the real data are not beside the checkout")
+def test_the_pictures_it_has_seen_are_those_of_the_list():
+    seen = Table.read(default_model_path().with_name("default_galaxies.ecsv"))
+    path = DATA / "sdss_gz1" / "images" / f"{seen['sdss_dr7_objid'][5]}.jpeg"
+    pixels = np.ascontiguousarray(np.asarray(Image.open(path)).transpose(2, 0, 1))
+    assert hashlib.sha256(pixels).hexdigest() == seen["sha256"][5]
 
 
 def test_it_finds_mergers_among_galaxies_it_has_not_seen():

@@ -20,7 +20,7 @@ from galmerge_da.experiments.real_data import SURVEY, assign_folds, read_survey,
 from galmerge_da.experiments.real_scores import mean_rank
 from galmerge_da.experiments.sim_to_sim import simulate_pair
 from galmerge_da.experiments.study import Run, run_study
-from galmerge_da.io import save_cutouts
+from galmerge_da.io import open_cutouts, save_cutouts
 
 __all__ = ["REAL_RUNS", "RealRun", "run_sim_to_real", "train_for_survey"]
 
@@ -168,7 +168,7 @@ def train_for_survey(
     ----------
     folder : path-like
         Gets the run, ``model.safetensors``, and ``galaxies.ecsv``: which galaxies it adapted to, as rows of the
-        input without pixels and the ``sha256`` of each one's linear frame.
+        input without pixels and the ``sha256`` of each one's pixels as they were read, (C, H, W) of uint8 or float32.
     galaxies : path-like or `~astropy.table.Table`
         This and what follows, as in `run_sim_to_real`.
     run : RealRun, optional
@@ -185,7 +185,11 @@ def train_for_survey(
     data = read_survey(folder / "data", galaxies, image=image, survey=survey, n=n, progress=progress)
     (finished,) = _train(data, run, np.arange(len(data.table)), None, folder, n=n, epochs=epochs, seeds=(seed,))
     table = data.table.copy()
-    table["sha256"] = [hashlib.sha256(np.ascontiguousarray(each)).hexdigest() for each in data.frames["image"]]
+    table["sha256"] = [
+        _hash(image, np.uint8 if chunk.stretched else np.float32)
+        for chunk in open_cutouts(data.galaxies, **data.reading)
+        for image in chunk.data
+    ]
     table.meta = {"RUN": run.name, "SEED": seed}
     table.write(folder / "galaxies.ecsv", overwrite=True)
     shutil.copyfile(finished.model, folder / "model.safetensors")
@@ -205,6 +209,10 @@ def _train(data, run, rows, fold, folder, *, n, epochs, seeds, n_jobs=1):
     name = "all" if fold is None else f"fold{fold}"
     labelled = data.labelled(run.composites, rows, name, seed=fold or 0)
     return run_study([Run(run.name, run.adapt)], labelled, target, folder / "runs", init=initial, **options)
+
+
+def _hash(image, dtype):
+    return hashlib.sha256(np.ascontiguousarray(np.nan_to_num(image), dtype)).hexdigest()
 
 
 def _merger_logits(classifier, frames):
