@@ -9,6 +9,7 @@ from galmerge_da.io.fields import open_field
 from galmerge_da.io.mosaics import extract_cutouts
 from galmerge_da.io.prefetch import prefetch
 from galmerge_da.io.published import load_published
+from galmerge_da.io.sdss_pictures import fetch_sdss_pictures
 from galmerge_da.io.services import fetch_cutouts
 from galmerge_da.io.source import CutoutSource, open_cutouts
 from galmerge_da.io.twins import find_twins
@@ -20,6 +21,7 @@ __all__ = [
     "download",
     "extract_cutouts",
     "fetch_cutouts",
+    "fetch_sdss_pictures",
     "find_sources",
     "find_twins",
     "load_published",
