@@ -269,3 +269,43 @@ def test_without_astroquery_the_error_names_the_extra(monkeypatch, tmp_path, ser
     monkeypatch.setitem(sys.modules, f"astroquery.{service}", None)
     with pytest.raises(InputError, match=r"needs astroquery: python -m pip install 'galmerge_da\[query\]'"):
         fetch_cutouts(CATALOG, service, 9, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "service, options, message",
+    [
+        ("hips2fits", {"survey": "CDS/P/DSS2/red"}, "one map, and 3 bands are wanted: put {band}"),
+        ("sdss", {"survey": "two"}, "a data release of SDSS, such as 17 or dr17"),
+        ("sdss", {"bands": ("g", "q")}, "bands of SDSS are u, g, r, i, z; got 'q'"),
+        ("legacy", {"bands": ("gr", "z")}, "single letters.*got 'gr'"),
+        ("legacy", {"size": 100000}, "too many for a cutout"),
+    ],
+)
+def test_what_a_server_cannot_give_is_refused_before_it_is_asked(file_server, tmp_path, service, options, message):
+    options = {"size": 9, **options}
+    with pytest.raises(InputError, match=message):
+        fetch_cutouts(CATALOG, service, folder=tmp_path, base_url=file_server.url, **options, **FAST)
+    assert not file_server.asked
+
+
+def test_maps_are_asked_for_again_where_the_server_is_busy(file_server, tmp_path, monkeypatch):
+    pytest.importorskip("astroquery", exc_type=ImportError)
+    monkeypatch.setattr("galmerge_da.io.transfer.WAIT", (0.0, 0.0))
+    file_server.files = Answers(lambda path, query: as_fits(np.arange(81.0).reshape(9, 9)))
+    file_server.failures = [(503, {}), (429, {})]
+    result = fetch_cutouts(CATALOG[:1], "hips2fits", 9, tmp_path, bands=("r",), base_url=file_server.url, **FAST)
+    assert not result["flags"].any() and len(file_server.asked) == 3
+
+
+def test_a_cutout_beyond_the_edge_and_one_without_a_band_are_flagged(legacy, tmp_path):
+    def make(path, query):
+        pixels = np.random.default_rng(0).normal(size=(3, 12, 12))
+        if query["ra"].startswith(f"{CATALOG['ra'][0]:.3f}"):
+            pixels[:, :, 8:] = np.nan
+        else:
+            pixels[1] = np.nan
+        return as_fits(pixels)
+
+    legacy.files.make = make
+    result = fetch_cutouts(CATALOG[:2], "legacy", 12, tmp_path, base_url=legacy.url, **FAST)
+    assert result["flags"].tolist() == [Flag.OFF_EDGE, Flag.BANDS_MISSING]

@@ -1,21 +1,18 @@
 """Catalogues as files; units, descriptions, UCDs and flat meta survive in all formats but CSV.
 
-The way of a table into a file, and FITS, live here; the other formats in
-`~galmerge_da.io.votables` and `~galmerge_da.io.formats`. In FITS, descriptions
-are ``TCOMMn`` and UCDs ``TUCDn``, as TOPCAT has them. What a format cannot hold
+The way of a table into a file lives here; the formats in `~galmerge_da.io.fits_tables`,
+`~galmerge_da.io.votables` and `~galmerge_da.io.formats`. What a format cannot hold
 by itself (long or lower-case keys in FITS) is kept as JSON.
 """
 
 import json
 import os
-import re
 import warnings
 from pathlib import Path
 
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import BaseCoordinateFrame, SkyCoord
-from astropy.io import fits
 from astropy.table import Column, MaskedColumn, Table
 from astropy.table.serialize import represent_mixins_as_columns
 from astropy.time import Time
@@ -23,18 +20,11 @@ from astropy.time import Time
 from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.io import formats
 from galmerge_da.io.files import quiet
+from galmerge_da.io.fits_tables import fits_hdus, fits_names, fits_text, read_fits_table
 from galmerge_da.io.pictures import split
-from galmerge_da.io.votables import read_votable, votable_text, with_known_units, write_votable
+from galmerge_da.io.votables import lost_in_votable, read_votable, votable_text, write_votable
 
-__all__ = ["check_format", "read_catalog", "read_fits_table", "take_header_keys", "write_catalog", "write_fits_table"]
-
-_FITS_KEY = re.compile(r"[A-Z0-9_-]{1,8}")
-
-#: Keys that describe the file itself.
-_RESERVED = re.compile(
-    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|PCOUNT|GCOUNT|TFIELDS|EXTEND|GROUPS|THEAP|END|COMMENT|COMMENTS|HISTORY|CONTINUE"
-    r"|HIERARCH|EXTNAME|EXTVER|EXTLEVEL|CHECKSUM|DATASUM|BSCALE|BZERO|BLANK|BUNIT|GMETA\d+|T[A-Z]{3,5}\d+"
-)
+__all__ = ["check_format", "read_catalog", "write_catalog", "write_fits_table"]
 
 
 def write_catalog(table, path, overwrite=False):
@@ -65,9 +55,10 @@ def write_catalog(table, path, overwrite=False):
     Warns
     -----
     InputWarning
-        If columns, meta entries, frames of coordinates, in CSV units, or in FITS
-        masks of bool, masks beside NaN and letters beyond ASCII, or in VOTable white
-        space of descriptions are left out, naming them.
+        If columns, meta entries, frames of coordinates, in CSV units, in FITS
+        masks of bool, masks beside NaN, names and letters beyond ASCII and blanks at the
+        end of text, in ECSV and CSV blanks about text, or in VOTable white
+        space of descriptions are left out or changed, naming them.
     """
     if not isinstance(table, Table):
         raise InputError(f"a catalogue must be a Table, got {type(table).__name__}")
@@ -166,7 +157,7 @@ def _meta(table):
 
 def _plain(table, images):
     """Columns that every format knows, with unit, description and UCD; others are left out with a warning."""
-    plain, lost, entries = Table(), [], []
+    plain, lost, entries, rounded = Table(), [], [], []
     frames = [name for name in table.colnames if _has_a_frame(table[name])]
     table = represent_mixins_as_columns(table, exclude_classes=(u.Quantity,))
     for name in table.colnames:
@@ -183,6 +174,11 @@ def _plain(table, images):
             values, mask = np.array(texts, dtype=str), None
         elif values.dtype == np.float16:
             values = values.astype(np.float32)
+        elif values.dtype.kind in "fc" and values.dtype.itemsize > 8 * (1 + (values.dtype.kind == "c")):
+            values = values.astype("c16" if values.dtype.kind == "c" else "f8")
+            rounded.append(name)
+        elif values.dtype.kind == "S":
+            values = _decoded(values)
         masked = mask is not None and mask.any()
         kind = MaskedColumn if masked else Column
         new = kind(values, unit=unit, description=column.info.description, **({"mask": mask} if masked else {}))
@@ -193,12 +189,21 @@ def _plain(table, images):
         plain.add_column(new, name=name)
     for words, names in (
         ("columns left out of the file, as its format has no place for them", lost),
+        ("columns rounded to double precision in the file", rounded),
         ("meta of columns left out of the file, all but UCDs", entries),
         ("frames and scales left out of the file, in which the parts of coordinates and times are", frames),
     ):
         if names:
             _warn(f"{words}: {', '.join(names)}")
     return plain
+
+
+def _decoded(values):
+    """Bytes as text; those that are not UTF-8, letter by letter."""
+    try:
+        return np.char.decode(values, "utf-8")
+    except UnicodeDecodeError:
+        return np.char.decode(values, "latin-1")
 
 
 def _has_a_frame(column):
@@ -214,7 +219,7 @@ def write_fits_table(table, path, overwrite=False):
     """Write a table as the first extension of a FITS file; see `write_catalog`."""
     _check_target(path, overwrite)
     meta, plain = _meta(table), _plain(table, images=True)
-    changed = _changed_descriptions(plain, _fits_text)
+    changed = _changed_descriptions(plain, fits_text)
     if changed:
         _warn(f"descriptions changed in the file, which holds lines of ASCII only: {', '.join(changed)}")
     both = [each.name for each in plain.itercols() if each.dtype.kind in "fc" and _masks_and_nan(each)]
@@ -223,41 +228,14 @@ def write_fits_table(table, path, overwrite=False):
     masked = [each.name for each in plain.itercols() if isinstance(each, MaskedColumn) and each.dtype.kind == "b"]
     if masked:
         _warn(f"masked values become False in the file: {', '.join(masked)}")
-    _save(path, lambda name: _fits_hdus(plain, meta).writeto(name))
-
-
-def _fits_hdus(plain, meta):
-    table, cards, units = Table(), {}, {}
-    for number, name in enumerate(plain.colnames, 1):
-        column = plain[name]
-        cards[f"TCOMM{number}"], cards[f"TUCD{number}"] = column.info.description, (column.info.meta or {}).get("ucd")
-        if isinstance(column, Column):
-            column = _fits_column(column)
-            column.info.description, column.info.meta = None, None
-            if column.unit is not None:
-                units[name], column.unit = _fits_unit(column.unit), None
-        table[name] = column
-    hdu = fits.table_to_hdu(table)
-    for name, unit in units.items():
-        hdu.columns[name].unit = unit
-    for key, text in cards.items():
-        if text:
-            hdu.header[key] = _fits_text(text)
-    _add_meta(hdu.header, meta)
-    return fits.HDUList([fits.PrimaryHDU(), hdu])
-
-
-def _fits_unit(unit):
-    """A unit as the FITS standard writes it, or as astropy does where the standard does not know it."""
-    try:
-        return unit.to_string("fits")
-    except (AttributeError, ValueError, u.UnitsError):
-        return unit.to_string()
-
-
-def _fits_text(text):
-    """What a FITS card keeps of a text: printable ASCII, with ``?`` for letters and a space for control characters."""
-    return re.sub(r"[^ -~]", " ", str(text).encode("ascii", "replace").decode()).rstrip()
+    blank = [each.name for each in plain.itercols() if formats.has_text(each, lambda text: text != text.rstrip(" \0"))]
+    if blank:
+        _warn(f"blanks at the end of text are cut off in the file: {', '.join(blank)}")
+    names = fits_names(plain.colnames)
+    if renamed := [f"{old!r} is {new!r}" for old, new in zip(plain.colnames, names, strict=True) if new != old]:
+        _warn(f"columns have other names in the file, which takes up to 68 letters of ASCII: {', '.join(renamed)}")
+        plain.rename_columns(plain.colnames, names)
+    _save(path, lambda name: fits_hdus(plain, meta).writeto(name))
 
 
 def _changed_descriptions(table, kept):
@@ -269,76 +247,6 @@ def _masks_and_nan(column):
     """Whether a column of numbers has masked values and others that are NaN."""
     mask = np.ma.getmaskarray(column)
     return mask.any() and bool(np.isnan(np.ma.getdata(column)[~mask]).any())
-
-
-def _fits_column(column):
-    """A column with text as bytes and masked values as FITS can express them."""
-    if column.dtype.kind == "U":
-        return Column(np.char.encode(np.ma.filled(column, ""), "utf-8"))
-    if not isinstance(column, MaskedColumn):
-        return column
-    if column.dtype.kind in "fc":
-        return column.filled(np.nan)
-    if column.dtype.kind in "iu":
-        limits = np.iinfo(column.dtype)
-        column.fill_value = limits.min if column.dtype.kind == "i" else limits.max
-        return column
-    return column.filled(b"" if column.dtype.kind == "S" else False)
-
-
-def _add_meta(header, meta):
-    """Write entries under their own key where FITS returns them unchanged, else as JSON in a ``GMETAn``."""
-    number = 0
-    for key, value in meta.items():
-        if _FITS_KEY.fullmatch(key) and not _RESERVED.fullmatch(key) and _survives(value):
-            header[key] = value
-        else:
-            number += 1
-            header[f"GMETA{number}"] = json.dumps([key, value])
-
-
-def _survives(value):
-    """Whether a FITS card keeps a value as it is."""
-    try:
-        back = fits.Card.fromstring(fits.Card("KEY", value).image).value
-    except (TypeError, ValueError):
-        return False
-    return type(back) is type(value) and back == value
-
-
-def read_fits_table(path, hdu=None, memmap=False):
-    """Read a table of a FITS file, the first one by default, with what `write_fits_table` keeps."""
-    with quiet():
-        table = Table.read(path, hdu=hdu, format="fits", memmap=memmap, mask_invalid=False)
-    take_header_keys(table)
-    table.convert_bytestring_to_unicode()
-    return with_known_units(table)
-
-
-def take_header_keys(table):
-    """Move what FITS headers say of columns (``TCOMMn``, ``TUCDn``) from the meta of a table to the columns, in place.
-
-    Parameters
-    ----------
-    table : `~astropy.table.Table`
-        Numbers are those of its columns.
-    """
-    names = table.colnames
-    for key in list(table.meta):
-        match = re.fullmatch(r"(TCOMM|TUCD|GMETA)(\d+)", str(key))
-        if match is None:
-            continue
-        value, position = table.meta.pop(key), int(match[2]) - 1
-        if match[1] == "GMETA":
-            try:
-                original, value = json.loads(value)
-            except (TypeError, ValueError):  # somebody else's key
-                original = key
-            table.meta[original] = value
-        elif position < len(names) and match[1] == "TCOMM":
-            table[names[position]].info.description = value
-        elif position < len(names):
-            table[names[position]].info.meta = {**(table[names[position]].info.meta or {}), "ucd": value}
 
 
 def _writer(write, *, images=False, lost=None, text=str):
@@ -363,9 +271,9 @@ def _writer(write, *, images=False, lost=None, text=str):
 
 _WRITERS = {
     "fits": write_fits_table,
-    "ecsv": _writer(formats.write_ecsv),
-    "votable": _writer(write_votable, text=votable_text),
-    "parquet": _writer(formats.write_parquet),
+    "ecsv": _writer(formats.write_ecsv, lost=formats.lost_in_ecsv),
+    "votable": _writer(write_votable, lost=lost_in_votable, text=votable_text),
+    "parquet": _writer(formats.write_parquet, lost=formats.lost_in_parquet),
     "hdf5": _writer(formats.write_hdf5, images=True),
     "csv": _writer(formats.write_csv, lost=formats.lost_in_csv),
 }

@@ -6,6 +6,7 @@ without rows, as TOPCAT looks for it (IVOA's VOParquet convention).
 """
 
 import json
+import re
 
 import numpy as np
 from astropy.table import Column, MaskedColumn, Table
@@ -16,7 +17,10 @@ from galmerge_da.io.lazy import require as load
 from galmerge_da.io.votables import votable_bytes, with_known_units
 
 __all__ = [
+    "has_text",
     "lost_in_csv",
+    "lost_in_ecsv",
+    "lost_in_parquet",
     "read_csv",
     "read_ecsv",
     "read_hdf5",
@@ -71,8 +75,16 @@ def read_csv(path):
     table = Table.read(path, format="ascii.csv")
     for name in table.colnames:
         column = table[name]
-        if column.dtype.kind == "U" and len(column) and np.all(np.isin(np.ma.filled(column, ""), ("True", "False"))):
-            table[name] = Column(column == "True")
+        if column.dtype.kind != "U" or not len(column):
+            continue
+        mask = np.ma.getmaskarray(column)
+        values = np.ma.getdata(column)[~mask]
+        if np.all(np.isin(values, ("True", "False"))) and len(values):
+            flat = np.ma.getdata(column) == "True"
+            table[name] = MaskedColumn(flat, mask=mask) if mask.any() else Column(flat)
+        elif all(re.fullmatch(r"\d{1,20}", text) and int(text) < 2**64 for text in values.tolist()):
+            flat = np.where(mask, "0", np.ma.getdata(column)).astype(np.uint64)  # too large for int64
+            table[name] = MaskedColumn(flat, mask=mask) if mask.any() else Column(flat)
     return table
 
 
@@ -84,8 +96,44 @@ def lost_in_csv(table, meta):
         "descriptions": [column.name for column in columns() if column.description],
         "UCDs": [column.name for column in columns() if column.meta.get("ucd")],
         "the type of text that is all numbers": [column.name for column in columns() if _all_numbers(column)],
+        "the type of complex numbers": [column.name for column in columns() if column.dtype.kind == "c"],
         "meta": list(meta),
+        **_lost_text(table),
     }
+    return _said(lost)
+
+
+def lost_in_ecsv(table, meta):
+    """What ECSV has no place for, as text; empty if nothing is lost."""
+    return _said(_lost_text(table))
+
+
+def lost_in_parquet(table, meta):
+    """Columns that Parquet has no type for, which are removed, as text; empty if there are none."""
+    lost = [column.name for column in table.itercols() if column.dtype.kind == "c"]
+    table.remove_columns(lost)
+    return _said({"complex numbers": lost})
+
+
+def _lost_text(table):
+    return {
+        "text without letters, which comes back masked": [
+            column.name for column in table.itercols() if has_text(column, lambda text: not text)
+        ],
+        "blanks about text": [
+            column.name for column in table.itercols() if has_text(column, lambda text: text != text.strip(" \t"))
+        ],
+    }
+
+
+def has_text(column, test):
+    """Whether a column of text has a value, not masked, of which ``test`` is true."""
+    if column.dtype.kind != "U":
+        return False
+    return any(map(test, np.ma.getdata(column)[~np.ma.getmaskarray(column)].tolist()))
+
+
+def _said(lost):
     return "; ".join(f"{what} ({', '.join(names)})" for what, names in lost.items() if names)
 
 

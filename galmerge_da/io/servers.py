@@ -1,6 +1,7 @@
 """Servers of cutouts, asked for one galaxy at a time: what they are called, and how each is asked."""
 
 import os
+import re
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from urllib.parse import urlencode
@@ -19,6 +20,10 @@ from galmerge_da.io.mosaics import extract_cutouts
 from galmerge_da.io.transfer import RefusedError, fetch
 
 __all__ = ["SERVICES", "Request", "Server"]
+
+
+#: Of one band of a cutout.
+MOST_PIXELS = 4096**2
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,15 @@ class Server(ABC):
         """Whether unit and zero point of the server hold for what is asked for."""
         return abs(request.pixel_scale - cls.pixel_scale) < 1e-6
 
+    @classmethod
+    def check(cls, request):
+        """Refuse what the server cannot give, before it is asked (InputError)."""
+        if request.shape[0] * request.shape[1] > MOST_PIXELS:
+            raise InputError(
+                f"{request.shape[0]} x {request.shape[1]} pixels are too many for a cutout of {cls.name}: "
+                f"{MOST_PIXELS:,} at most"
+            )
+
     @abstractmethod
     def get(self, ra, dec, request, path):
         """Write the cutout of one position to ``path``, a FITS cube; DownloadError if it cannot be had."""
@@ -88,6 +102,13 @@ class LegacySurveys(Server):
     def is_calibrated(cls, request):
         """Only at its own scale: resampled values stay those of the viewer's own pixels."""
         return super().is_calibrated(request) and request.survey.startswith("ls-")
+
+    @classmethod
+    def check(cls, request):
+        """See `Server.check`."""
+        super().check(request)
+        if wrong := [band for band in request.bands if len(band) != 1]:
+            raise InputError(f"bands of the Legacy Surveys are single letters, such as g, r, i, z; got {wrong[0]!r}")
 
     def get(self, ra, dec, request, path):
         """Ask for one position; see `Server.get`."""
@@ -111,19 +132,34 @@ class Hips2Fits(Server):
         with quiet():
             module = require("astroquery.hips2fits", self.name, "query")
         self._client = module.hips2fitsClass()
-        self._client.timeout = conf.remote_timeout
         if base_url is not None:
             self._client.server = f"{base_url}/hips-image-services/hips2fits"
+
+    @classmethod
+    def check(cls, request):
+        """See `Server.check`."""
+        super().check(request)
+        if len(request.bands) > 1 and "{band}" not in request.survey:
+            raise InputError(
+                f"survey {request.survey!r} is one map, and {len(request.bands)} bands are wanted: "
+                "put {band} into its name where that of the band belongs, or name one band"
+            )
 
     def get(self, ra, dec, request, path):
         """Ask for one position, band by band; see `Server.get`."""
         wcs = _tangent_plane(ra, dec, request)
         planes = []
+        plane = path.with_name(f".{path.name}.band")
         for band in request.bands:
-            self.wait()
             with quiet(), _errors_of(self.name):
-                hdus = self._client.query_with_wcs(hips=request.survey.format(band=band), wcs=wcs, format="fits")
+                query = self._client.query_with_wcs(
+                    hips=request.survey.format(band=band), wcs=wcs, format="fits", get_query_payload=True
+                )
+            self.wait()
+            fetch(f"{self._client.server}?{urlencode(query)}", plane)  # tries again where the server is busy
+            with quiet(), _errors_of(self.name), fits.open(plane, memmap=False) as hdus:
                 planes.append(np.asarray(hdus[0].data, dtype=np.float32))
+            plane.unlink()
         _write(planes, wcs, path)
 
 
@@ -143,15 +179,25 @@ class Sdss(Server):
             self._module = require("astroquery.sdss", self.name, "query")
         self._client = self._module.SDSSClass()
 
+    @classmethod
+    def check(cls, request):
+        """See `Server.check`."""
+        super().check(request)
+        if abs(request.pixel_scale - cls.pixel_scale) > 1e-6:
+            raise InputError(f"frames of SDSS have pixels of {cls.pixel_scale} arcsec: leave pixel_scale out")
+        if not _release(request.survey):
+            raise InputError(f"survey must be a data release of SDSS, such as 17 or dr17, got {request.survey!r}")
+        if wrong := [band for band in request.bands if band not in set("ugriz")]:
+            raise InputError(f"bands of SDSS are u, g, r, i, z; got {wrong[0]!r}")
+
     def get(self, ra, dec, request, path):
         """Ask which field has a position, and for its frames; see `Server.get`."""
-        if abs(request.pixel_scale - self.pixel_scale) > 1e-6:
-            raise InputError(f"frames of SDSS have pixels of {self.pixel_scale} arcsec: leave pixel_scale out")
+        release = _release(request.survey)
         urls = self._module.conf
         mirror = self.base_url or urls.skyserver_baseurl, self.base_url or urls.sas_baseurl
         with urls.set_temp("skyserver_baseurl", mirror[0]), urls.set_temp("sas_baseurl", mirror[1]):
-            field = self._field(ra, dec, int(request.survey))
-            frames = {band: self._frame(band, field, int(request.survey), path.parent) for band in request.bands}
+            field = self._field(ra, dec, release)
+            frames = {band: self._frame(band, field, release, path.parent) for band in request.bands}
         catalog = Table({"ra": [ra], "dec": [dec]})
         with quiet():  # a frame without any pixel is flagged
             image = extract_cutouts(catalog, frames, request.shape)["image"][0]
@@ -205,6 +251,12 @@ class _errors_of:
         silent = isinstance(error, OSError) and getattr(error, "code", None) is None  # errors of requests are OSErrors
         silent = silent or kind.__name__ == "TimeoutError"  # astroquery's own is none
         raise (DownloadError if silent else RefusedError)(text) from None
+
+
+def _release(survey):
+    """Number of a data release, 17 of ``"dr17"``; None if it is none."""
+    match = re.fullmatch(r"(?:dr)?(\d{1,2})", survey.strip(), re.IGNORECASE)
+    return None if match is None else int(match[1])
 
 
 def _tangent_plane(ra, dec, request):

@@ -72,7 +72,8 @@ def fetch_cutouts(
     `~astropy.table.Table`
         The rows of the catalogue in their order, with ``image`` ``(C, ny, nx)``
         float32 and ``flags``: ``UNREADABLE`` where there is no cutout, ``BLANK``
-        where all its pixels have one value. Meta has ``BANDS``, ``PIXSCALE`` and,
+        where all its pixels have one value, ``OFF_EDGE`` where the images end within
+        it, ``BANDS_MISSING`` where a band has no pixel. Meta has ``BANDS``, ``PIXSCALE`` and,
         where it is known, ``MAGZERO``.
 
     Raises
@@ -100,6 +101,7 @@ def fetch_cutouts(
     if shape is None:
         raise InputError("a service gives frames of one size: give one size for all rows")
     request = Request(shape, scale, check_bands(bands) or kind.bands, survey or kind.survey)
+    kind.check(request)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder), conf.set_temp("remote_timeout", timeout or conf.remote_timeout):
@@ -182,6 +184,13 @@ def _check(path, request):
         raise RefusedError(f"the answer has shape {found}, not {expected}")
 
 
+def _has_blank_rim(missing):
+    """Whether a whole side is missing in a band that has anything at all."""
+    sides = [missing[:, 0], missing[:, -1], missing[:, :, 0], missing[:, :, -1]]
+    there = ~missing.all(axis=(1, 2))
+    return any(np.any(side.all(axis=1) & there) for side in sides)
+
+
 def _result(table, paths, problems, request, kind):
     shape = (len(request.bands), *request.shape)
     images = np.full((len(paths), *shape), np.nan, dtype=np.float32)
@@ -193,6 +202,12 @@ def _result(table, paths, problems, request, kind):
         images[row] = read_picture(path).data
         if is_blank(images[row]):
             flags[row] = Flag.BLANK
+            continue
+        missing = np.isnan(images[row])
+        if missing.all(axis=(1, 2)).any():
+            flags[row] |= Flag.BANDS_MISSING
+        if _has_blank_rim(missing):
+            flags[row] |= Flag.OFF_EDGE
     unit, zero_point = (kind.unit, kind.zero_point) if kind.is_calibrated(request) else (None, None)
     columns = {"image": Column(images, unit=unit, description=PIXELS_DESCRIPTION, copy=False)}
     table = add_frames(table, columns, flags, request.bands, request.pixel_scale, [zero_point])

@@ -21,7 +21,7 @@ from astropy.io.votable.tree import Param
 from astropy.table import Column, MaskedColumn, Table
 from astropy.utils.data import get_readable_fileobj
 
-__all__ = ["read_votable", "votable_bytes", "votable_text", "with_known_units", "write_votable"]
+__all__ = ["lost_in_votable", "read_votable", "votable_bytes", "votable_text", "with_known_units", "write_votable"]
 
 #: Text that an XML attribute keeps as it is.
 _PLAIN_TEXT = re.compile(r"[\w.,;:/()+*=-]+( [\w.,;:/()+*=-]+)*", re.ASCII)
@@ -73,14 +73,35 @@ def votable_bytes(table, meta):
 
 
 def _writable(column):
-    """A column with NaN beneath the mask, and text as wide as its UTF-16."""
-    if isinstance(column, MaskedColumn) and column.dtype.kind in "fc":
+    """A column with nothing beneath the mask, whole numbers of types that there are, and text as wide as its UTF-16."""
+    if column.dtype == np.int8:
+        column = column.astype(np.int16)
+    elif column.dtype.kind == "u" and column.dtype.itemsize > 1:
+        column = _signed(column)
+    if isinstance(column, MaskedColumn) and column.dtype.kind in "fcU":
         column = column.copy()
-        column.data.data[column.mask] = np.nan
-    elif column.dtype.kind == "U":
+        column.data.data[column.mask] = "" if column.dtype.kind == "U" else np.nan
+    if column.dtype.kind == "U":
         longest = max((len(text.encode("utf-16-be")) // 2 for text in np.ma.getdata(column).tolist()), default=0)
         column = column.astype(f"U{max(longest, 1)}")
     return column
+
+
+def _signed(column):
+    """Whole numbers in the next wider type with a sign; as text where there is none."""
+    if column.dtype.itemsize < 8:
+        return column.astype(f"i{2 * column.dtype.itemsize}")
+    return column.astype("U20" if _is_too_large(column) else np.int64)
+
+
+def _is_too_large(column):
+    return column.dtype == np.uint64 and np.ma.getdata(column)[~np.ma.getmaskarray(column)].max(initial=0) >= 2**63
+
+
+def lost_in_votable(table, meta):
+    """What VOTable has no place for, as text; empty if nothing is lost."""
+    large = [column.name for column in table.itercols() if _is_too_large(column)]
+    return f"the type of whole numbers from 2^63 on, which are text ({', '.join(large)})" if large else ""
 
 
 def write_votable(table, meta, path):

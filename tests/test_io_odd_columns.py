@@ -1,0 +1,90 @@
+"""Columns that some format has no type, value or name for: kept, or changed with a warning that names them."""
+
+import warnings
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.table import MaskedColumn, Table
+
+from galmerge_da import read_catalog, write_catalog
+from galmerge_da.exceptions import InputWarning
+
+ENDINGS = ["fits", "ecsv", "vot", "parquet", "hdf5", "csv"]
+
+
+def trip(tmp_path, table, ending):
+    """What comes back, and the warnings of writing."""
+    if ending in ("parquet", "hdf5"):
+        pytest.importorskip({"parquet": "pyarrow", "hdf5": "h5py"}[ending])
+    path = tmp_path / f"catalogue.{ending}"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", InputWarning)
+        write_catalog(table, path)
+    return read_catalog(path), " ".join(str(each.message) for each in caught)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("kind", ["u1", "u2", "u4", "u8"])
+def test_whole_numbers_without_a_sign(tmp_path, ending, kind):
+    values = np.array([0, 1, np.iinfo(kind).max], kind)
+    back, said = trip(tmp_path, Table({"n": values}), ending)
+    assert [int(each) for each in back["n"].tolist()] == values.tolist()
+    assert ("2^63" in said) == (kind == "u8" and ending == "vot") == (back["n"].dtype.kind == "U")
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_every_value_of_a_type_beside_masked_ones(tmp_path, ending):
+    every = np.append(np.arange(-128, 128), 7).astype("i1")
+    column = MaskedColumn(every, mask=np.arange(257) == 256)
+    ends = MaskedColumn(np.array([-(2**15), 2**15 - 1, 5], "i2"), mask=[False, False, True])
+    for values in (column, ends, MaskedColumn(np.array([0, 2**16 - 1, 5], "u2"), mask=[0, 0, 1])):
+        (tmp_path / f"catalogue.{ending}").unlink(missing_ok=True)
+        back, _ = trip(tmp_path, Table({"n": values}), ending)
+        assert back["n"].tolist() == values.tolist()
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_text_beneath_a_mask_is_not_told(tmp_path, ending):
+    table = Table({"s": MaskedColumn(["a", "b", "secret"], mask=[False, False, True])})
+    back, _ = trip(tmp_path, table, ending)
+    assert back["s"].tolist()[:2] == ["a", "b"] and back["s"].tolist()[2] in (None, "")
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_text_with_blanks_or_without_letters_comes_back_or_is_named(tmp_path, ending):
+    table = Table({"id": ["a", "b", "c"], "odd": ["", " lead", "trail  "]})
+    back, said = trip(tmp_path, table, ending)
+    assert (back["odd"].tolist() == table["odd"].tolist()) != ("odd" in said)
+    assert back["id"].tolist() == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_bytes_are_text_also_those_that_are_not_utf_8(tmp_path, ending):
+    back, _ = trip(tmp_path, Table({"s": np.array([b"ab", b"\xff\xfe"]), "id": np.array([b"s3", b"s4"])}), ending)
+    assert back["s"].tolist() == ["ab", "\xff\xfe"] and back["id"].tolist() == ["s3", "s4"]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_numbers_that_a_format_has_no_type_for(tmp_path, ending):
+    table = Table({"long": np.array([1.5, 2], np.longdouble), "complex": np.array([1 + 2j, 3]), "id": [1, 2]})
+    back, said = trip(tmp_path, table, ending)
+    assert "rounded to double precision in the file: long" in said and back["long"].tolist() == [1.5, 2.0]
+    assert ("complex" in said) == (ending in ("parquet", "csv"))
+    if ending != "parquet":
+        assert [complex(each) for each in back["complex"].tolist()] == table["complex"].tolist()
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_masked_bool_and_per_cent(tmp_path, ending):
+    table = Table({"b": MaskedColumn([True, False, True], mask=[False, False, True]), "p": [1.0, 2.0, 3.0] * u.percent})
+    back, said = trip(tmp_path, table, ending)
+    assert back["b"].dtype == bool and (back["b"].tolist() == [True, False, None]) != ("b" in said.split(": ")[-1])
+    assert back["p"].unit == (None if ending == "csv" else u.percent)
+
+
+def test_names_that_fits_has_no_letters_for(tmp_path):
+    table = Table({"α δ": [1], "β δ": [2], "x" * 80: [3], "_ _": [4]})
+    back, said = trip(tmp_path, table, "fits")
+    assert [back[name][0] for name in back.colnames] == [1, 2, 3, 4] and len(set(back.colnames)) == 4
+    assert "'α δ' is" in said and "_ _" in back.colnames
