@@ -370,9 +370,3 @@ def test_a_band_of_one_value_is_missing(value):
     )
     assert made.flags[0] & Flag.BANDS_MISSING and not made.flags[1] & Flag.BANDS_MISSING
     np.testing.assert_array_equal(made.data, meant.data)
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_an_image_without_any_pixel_is_blank_and_not_off_an_edge(value):
-    flags = preprocess(cutouts(np.full((1, 3, 80, 80), value, np.float32)), PreprocessingRecipe()).flags[0]
-    assert flags & Flag.BLANK and not flags & Flag.OFF_EDGE

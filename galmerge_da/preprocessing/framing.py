@@ -57,7 +57,7 @@ class MakeFrame(Options):
         missing = 1 - covered(shape, width)
         for i, margin in stack.margins.items():
             missing[i] += _share(margin, self._center(shape, width[i]), width[i])
-        flags[(missing > _MISSING) & ((flags & Flag.BLANK) == 0)] |= Flag.OFF_EDGE
+        flags[missing > _MISSING] |= Flag.OFF_EDGE
         flags[np.minimum(width, max(shape)) < _DETAIL] |= Flag.TOO_SMALL
         level = stack.level if stack.subtract else np.zeros_like(stack.level)
         usable = stack.usable
