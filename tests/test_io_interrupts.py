@@ -18,6 +18,9 @@ from galmerge_da.io import fetch_cutouts
 
 PATIENCE = 120.0
 
+#: Whoever starts the tests in the background may have Ctrl-C ignored, which processes inherit.
+HANDLER = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+
 FETCH = """
 import sys
 from astropy.table import Table
@@ -46,7 +49,7 @@ def start():
 
     def run(code, *arguments):
         process = subprocess.Popen(
-            [sys.executable, "-c", code, *map(str, arguments)],
+            [sys.executable, "-c", HANDLER + code, *map(str, arguments)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

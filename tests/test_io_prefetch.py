@@ -89,11 +89,15 @@ def test_an_interrupt_is_not_held_up_by_a_slow_disk():
     def interrupt():
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where tests run in the background
     timer = threading.Timer(0.2, interrupt)
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        list(prefetch(slow()))
-    timer.join()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            list(prefetch(slow()))
+    finally:
+        timer.join()
+        signal.signal(signal.SIGINT, before)
     assert not readers()
 
 
