@@ -88,3 +88,10 @@ def test_names_that_fits_has_no_letters_for(tmp_path):
     back, said = trip(tmp_path, table, "fits")
     assert [back[name][0] for name in back.colnames] == [1, 2, 3, 4] and len(set(back.colnames)) == 4
     assert "'α δ' is" in said and "_ _" in back.colnames
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_masked_text_of_objects_has_no_letters(tmp_path, ending):
+    column = MaskedColumn(np.array(["a", "long", None], object), mask=[False, True, False])
+    back, _ = trip(tmp_path, Table({"s": column, "id": [1, 2, 3]}), ending)
+    assert [text or "" for text in back["s"].tolist()] == ["a", "", ""]

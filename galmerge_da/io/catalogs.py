@@ -167,11 +167,12 @@ def _plain(table, images):
             continue
         values, mask, unit = split(column)
         if values.dtype.kind == "O":
-            texts = ["" if value is None else value for value in np.ma.filled(column, None)]
+            mask = np.ma.getmaskarray(column)
+            texts = np.where(mask | np.equal(np.ma.getdata(column), None), "", np.ma.getdata(column)).tolist()
             if not all(isinstance(text, str) for text in texts):
                 lost.append(name)
                 continue
-            values, mask = np.array(texts, dtype=str), None
+            values = np.array(texts, dtype=str)
         elif values.dtype == np.float16:
             values = values.astype(np.float32)
         elif values.dtype.kind in "fc" and values.dtype.itemsize > 8 * (1 + (values.dtype.kind == "c")):
