@@ -95,3 +95,15 @@ def test_masked_text_of_objects_has_no_letters(tmp_path, ending):
     column = MaskedColumn(np.array(["a", "long", None], object), mask=[False, True, False])
     back, _ = trip(tmp_path, Table({"s": column, "id": [1, 2, 3]}), ending)
     assert [text or "" for text in back["s"].tolist()] == ["a", "", ""]
+
+
+def test_rows_that_ecsv_takes_for_comments_are_named(tmp_path):
+    back, said = trip(tmp_path, Table({"name": ["a", "#12", "c"], "n": [1, 2, 3]}), "ecsv")
+    assert len(back) == 3 or "begins with #, which read as comments (name)" in said
+
+
+@pytest.mark.parametrize("values", [[1, 2**64 - 1, 5], [0, 2**63 - 1, 5], [0, 1, 2]])
+def test_masked_whole_numbers_of_eight_bytes_without_a_sign(tmp_path, values):
+    column = MaskedColumn(np.array(values, "u8"), mask=[False, False, True])
+    back, _ = trip(tmp_path, Table({"n": column}), "fits")
+    assert back["n"].tolist() == [*values[:2], None]

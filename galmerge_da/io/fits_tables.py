@@ -95,7 +95,7 @@ def _fits_column(column):
 def _unused(column):
     """The first whole number, from one end of its type, that is no value of a column; None if all are."""
     limits, used = np.iinfo(column.dtype), set(column.compressed().tolist())
-    numbers = range(limits.min, limits.max + 1)
+    numbers = range(limits.min, limits.max + 1 if column.dtype != np.uint64 else 2**63)  # astropy reads no larger null
     return next(
         (each for each in (numbers if column.dtype.kind == "i" else reversed(numbers)) if each not in used), None
     )

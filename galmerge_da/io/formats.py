@@ -105,7 +105,9 @@ def lost_in_csv(table, meta):
 
 def lost_in_ecsv(table, meta):
     """What ECSV has no place for, as text; empty if nothing is lost."""
-    return _said(_lost_text(table))
+    first = [column.name for column in table.itercols()][:1]
+    hidden = [name for name in first if has_text(table[name], lambda text: text.lstrip().startswith("#"))]
+    return _said({"rows whose first text begins with #, which read as comments": hidden, **_lost_text(table)})
 
 
 def lost_in_parquet(table, meta):
