@@ -52,6 +52,14 @@ def test_text_beneath_a_mask_is_not_told(tmp_path, ending):
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
+def test_text_that_is_all_masked(tmp_path, ending):
+    table = Table({"id": [1, 2], "s": MaskedColumn(["a", "b"], mask=[True, True])})
+    back, _ = trip(tmp_path, table, ending)
+    assert [text or "" for text in back["s"].tolist()] == ["", ""]
+    assert back["s"].dtype.kind == ("i" if ending == "csv" else "U")  # CSV says nothing of types
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
 def test_text_with_blanks_or_without_letters_comes_back_or_is_named(tmp_path, ending):
     table = Table({"id": ["a", "b", "c"], "odd": ["", " lead", "trail  "]})
     back, said = trip(tmp_path, table, ending)

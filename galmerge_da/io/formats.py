@@ -71,20 +71,21 @@ def write_csv(table, meta, path):
 
 
 def read_csv(path):
-    """Read CSV; a column of nothing but True and False is bool."""
+    """Read CSV; a column of nothing but True and False is bool, one of whole numbers too large for int64 is uint64."""
     table = Table.read(path, format="ascii.csv")
     for name in table.colnames:
         column = table[name]
-        if column.dtype.kind != "U" or not len(column):
-            continue
         mask = np.ma.getmaskarray(column)
         values = np.ma.getdata(column)[~mask]
-        if np.all(np.isin(values, ("True", "False"))) and len(values):
+        if column.dtype.kind != "U" or not len(values):
+            continue
+        if np.all(np.isin(values, ("True", "False"))):
             flat = np.ma.getdata(column) == "True"
-            table[name] = MaskedColumn(flat, mask=mask) if mask.any() else Column(flat)
         elif all(re.fullmatch(r"\d{1,20}", text) and int(text) < 2**64 for text in values.tolist()):
             flat = np.where(mask, "0", np.ma.getdata(column)).astype(np.uint64)  # too large for int64
-            table[name] = MaskedColumn(flat, mask=mask) if mask.any() else Column(flat)
+        else:
+            continue
+        table[name] = MaskedColumn(flat, mask=mask) if mask.any() else Column(flat)
     return table
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 __all__ = ["add_artefacts"]
 
-#: Shares of frames with a bright star beside them, and with an edge; both as seen among SDSS pictures.
+#: Shares of frames with a bright star beside them, and with an edge: a guess, not a measurement.
 _STAR_SHARE, _EDGE_SHARE = 0.02, 0.015
 
 
