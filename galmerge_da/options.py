@@ -7,7 +7,6 @@ A plugin's config class may be any frozen dataclass. One that derives from
 
 import dataclasses
 import difflib
-import inspect
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,17 +30,14 @@ class _OptionError(ConfigError):
     """A refused value; `make_config` says whose it is."""
 
 
-class _SignatureOfInit:
-    """What `inspect.signature` says of a class: its fields, not the anything of ``__new__``."""
-
-    def __get__(self, instance, owner):
-        signature = inspect.signature(owner.__init__)
-        return signature.replace(parameters=list(signature.parameters.values())[1:])
-
-
 @dataclass(frozen=True)
 class Options:
     """Base class of configs whose fields are made by `option`.
+
+    Parameters
+    ----------
+    *values, **options
+        Fields of the class that derives from it.
 
     Raises
     ------
@@ -49,8 +45,6 @@ class Options:
         If a value has another type than its field, or is out of range, or a
         keyword is not known (the closest one is suggested).
     """
-
-    __signature__ = _SignatureOfInit()
 
     def __new__(cls, *values, **options):
         _check_names(cls, options, cls.__name__)

@@ -99,7 +99,7 @@ def test_the_command_asks_for_what_the_packaged_model_has_seen(file_server, tmp_
     seen = Table.read(default_model_path().with_name("default_galaxies.ecsv"))
     monkeypatch.setattr("galmerge_da.io.sdss_pictures._fetch_all", lambda ids, *rest: [""] * len(ids))
     command = ["download", "sdss-pictures", "-o", str(tmp_path), "--no-progress"]
-    monkeypatch.setattr("galmerge_da.io.sdss_pictures._Pace", lambda rate: lambda: None)
+    monkeypatch.setattr("galmerge_da.io.sdss_pictures.Pace", lambda rate: lambda: None)
     monkeypatch.setattr(importlib.import_module("astroquery.sdss").conf, "skyserver_baseurl", file_server.url)
     done = CliRunner().invoke(main, command)
     assert done.exit_code == 0, done.output

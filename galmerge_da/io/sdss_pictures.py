@@ -13,8 +13,8 @@ from tqdm import tqdm
 from galmerge_da.exceptions import DownloadError, InputError
 from galmerge_da.io.files import quiet
 from galmerge_da.io.lazy import require
-from galmerge_da.io.servers import _errors_of
-from galmerge_da.io.services import PATIENCE, _Pace
+from galmerge_da.io.servers import errors_of
+from galmerge_da.io.services import PATIENCE, Pace
 from galmerge_da.io.transfer import RefusedError, fetch, locked
 
 __all__ = ["fetch_sdss_pictures"]
@@ -69,7 +69,7 @@ def fetch_sdss_pictures(galaxies, folder, *, objid="sdss_dr7_objid", rate=2.0, b
     folder = Path(folder)
     (folder / "pictures").mkdir(parents=True, exist_ok=True)
     ids = np.asarray(galaxies[objid]).astype(np.int64)
-    wait = _Pace(rate)
+    wait = Pace(rate)
     with locked(folder):
         places = _places(ids, wait, base_url)
         table = galaxies.copy()
@@ -95,7 +95,7 @@ def _places(ids, wait, base_url):
             some = ", ".join(map(str, ids[start : start + _BLOCK]))
             query = f"SELECT objID, ra, dec, petroRad_r FROM PhotoObj WHERE objID IN ({some})"
             wait()
-            with quiet(), _errors_of("SkyServer"):
+            with quiet(), errors_of("SkyServer"):
                 rows = client.query_sql(query, timeout=conf.remote_timeout, data_release=_RELEASE, cache=False)
             for row in [] if rows is None else rows:
                 found[int(row["objID"])] = tuple(float(row[name]) for name in ("ra", "dec", "petroRad_r"))

@@ -19,8 +19,7 @@ from galmerge_da.io.lazy import require
 from galmerge_da.io.mosaics import extract_cutouts
 from galmerge_da.io.transfer import RefusedError, fetch
 
-__all__ = ["SERVICES", "Request", "Server"]
-
+__all__ = ["SERVICES", "Request", "Server", "errors_of"]
 
 #: Of one band of a cutout.
 MOST_PIXELS = 4096**2
@@ -151,13 +150,13 @@ class Hips2Fits(Server):
         planes = []
         plane = path.with_name(f".{path.name}.band")
         for band in request.bands:
-            with quiet(), _errors_of(self.name):
+            with quiet(), errors_of(self.name):
                 query = self._client.query_with_wcs(
                     hips=request.survey.format(band=band), wcs=wcs, format="fits", get_query_payload=True
                 )
             self.wait()
             fetch(f"{self._client.server}?{urlencode(query)}", plane)  # tries again where the server is busy
-            with quiet(), _errors_of(self.name), fits.open(plane, memmap=False) as hdus:
+            with quiet(), errors_of(self.name), fits.open(plane, memmap=False) as hdus:
                 planes.append(np.asarray(hdus[0].data, dtype=np.float32))
             plane.unlink()
         _write(planes, wcs, path)
@@ -210,7 +209,7 @@ class Sdss(Server):
             f"WHERE {ra:.7f} BETWEEN raMin AND raMax AND {dec:.7f} BETWEEN decMin AND decMax"
         )
         self.wait()
-        with quiet(), _errors_of(self.name):
+        with quiet(), errors_of(self.name):
             fields = self._client.query_sql(query, timeout=conf.remote_timeout, data_release=release, cache=False)
         if fields is None or not len(fields):
             raise RefusedError(f"{self.name}: no field has {ra:.5f} {dec:+.5f}")
@@ -225,7 +224,7 @@ class Sdss(Server):
         if path.is_file():
             return path
         self.wait()
-        with quiet(), _errors_of(self.name):
+        with quiet(), errors_of(self.name):
             (hdus,) = self._client.get_images(
                 matches=field, band=band, timeout=conf.remote_timeout, data_release=release, cache=False,
                 show_progress=False,
@@ -235,7 +234,7 @@ class Sdss(Server):
         return path
 
 
-class _errors_of:
+class errors_of:
     """Errors of astroquery and of what it rests on as DownloadError; RefusedError where the server did answer."""
 
     def __init__(self, name):

@@ -23,7 +23,7 @@ from galmerge_da.io.servers import SERVICES, Request
 from galmerge_da.io.transfer import RefusedError, locked
 from galmerge_da.options import suggest
 
-__all__ = ["fetch_cutouts"]
+__all__ = ["PATIENCE", "Pace", "fetch_cutouts"]
 
 #: Rows in a row without any answer, after which the server is left alone.
 PATIENCE = 5
@@ -105,7 +105,7 @@ def fetch_cutouts(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder), conf.set_temp("remote_timeout", timeout or conf.remote_timeout):
-        server = kind(_Pace(rate), base_url)
+        server = kind(Pace(rate), base_url)
         paths, problems = _fetch_all(server, ra, dec, request, folder, progress)
     return _result(catalog, paths, problems, request, kind)
 
@@ -120,7 +120,7 @@ def _arcsec(pixel_scale):
     return value
 
 
-class _Pace:
+class Pace:
     """Waits, when called, until the next question may be asked."""
 
     def __init__(self, rate):
