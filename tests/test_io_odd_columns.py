@@ -8,7 +8,7 @@ import pytest
 from astropy.table import MaskedColumn, Table
 
 from galmerge_da import read_catalog, write_catalog
-from galmerge_da.exceptions import InputWarning
+from galmerge_da.exceptions import InputError, InputWarning
 
 ENDINGS = ["fits", "ecsv", "vot", "parquet", "hdf5", "csv"]
 
@@ -30,7 +30,7 @@ def test_whole_numbers_without_a_sign(tmp_path, ending, kind):
     values = np.array([0, 1, np.iinfo(kind).max], kind)
     back, said = trip(tmp_path, Table({"n": values}), ending)
     assert [int(each) for each in back["n"].tolist()] == values.tolist()
-    assert ("2^63" in said) == (kind == "u8" and ending == "vot") == (back["n"].dtype.kind == "U")
+    assert ("n: whole numbers is text" in said) == (kind == "u8" and ending == "vot") == (back["n"].dtype.kind == "U")
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
@@ -105,9 +105,57 @@ def test_masked_text_of_objects_has_no_letters(tmp_path, ending):
     assert [text or "" for text in back["s"].tolist()] == ["a", "", ""]
 
 
-def test_rows_that_ecsv_takes_for_comments_are_named(tmp_path):
-    back, said = trip(tmp_path, Table({"name": ["a", "#12", "c"], "n": [1, 2, 3]}), "ecsv")
-    assert len(back) == 3 or "begins with #, which read as comments (name)" in said
+@pytest.mark.parametrize("names", [["#12", "b", "#"], ["a", "# 12", 'x"'], ["\n#a", "#\r", "#b\n\n"]])
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_no_row_is_taken_for_a_comment(tmp_path, ending, names):
+    back, said = trip(tmp_path, Table({"#name": names, "n": [1, 2, 3]}), ending)
+    assert back["n"].tolist() == [1, 2, 3] and back.colnames == ["#name", "n"]
+    assert back["#name"].tolist() == names or "values (#name: " in said
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_masked_text_comes_back_masked_or_is_named(tmp_path, ending):
+    table = Table({"s": MaskedColumn(["a", "b", "c"], mask=[False, False, True]), "id": [1, 2, 3]})
+    back, said = trip(tmp_path, table, ending)
+    assert ("masked values (s)" in said) == (ending == "fits") == (back["s"].tolist() == ["a", "b", ""])
+    assert back["s"].tolist() == ["a", "b", None] or said
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_dates_and_lengths_of_time(tmp_path, ending):
+    dates = np.array(["2026-01-02T03:04:05", "NaT"], "M8[s]")
+    table = Table({"when": dates, "dt": np.array([1500, 1], "m8[ms]"), "id": [1, 2]})
+    back, said = trip(tmp_path, table, ending)
+    assert back["when"].tolist()[0] == "2026-01-02T03:04:05" and not back["when"].tolist()[1]
+    assert back["dt"].tolist() == [1.5, 0.001] and back["dt"].unit == (None if ending == "csv" else u.s)
+    assert "ISO 8601 in the file: when" in said and "seconds in the file: dt" in said
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_halves_of_characters_and_names_with_line_breaks(tmp_path, ending):
+    table = Table({"bad\n": ["a\udc80b", "a\0b"], "bad_": [1, 2]})
+    back, said = trip(tmp_path, table, ending)
+    assert back.colnames == ["bad__", "bad_"] and back["bad__"].tolist() == ["a?b", "a?b"]
+    assert "'bad\\n' is 'bad__'" in said and "no file holds are ? in the file: bad" in said
+
+
+def test_text_that_csv_takes_for_something_else_is_named(tmp_path):
+    table = Table({"b": ["True", "False"], "n": ["007", "008"], "id": ["x", "y"]})
+    back, said = trip(tmp_path, table, "csv")
+    assert back["b"].dtype.kind == "b" and "types (b: text is bool, n: text is whole numbers)" in said
+
+
+def test_a_file_that_loses_rows_is_not_written(tmp_path, monkeypatch):
+    from galmerge_da.io import catalogs
+
+    path, table = tmp_path / "a.ecsv", Table({"n": [1, 2, 3]})
+    write_catalog(table, path)
+    before = path.read_bytes()
+    read = catalogs._READERS["ecsv"]
+    monkeypatch.setitem(catalogs._READERS, "ecsv", lambda file: read(file)[1:])
+    with pytest.raises(InputError, match="2 rows would come back of 3"):
+        write_catalog(table, path, overwrite=True)
+    assert path.read_bytes() == before and [each.name for each in tmp_path.iterdir()] == ["a.ecsv"]
 
 
 @pytest.mark.parametrize("values", [[1, 2**64 - 1, 5], [0, 2**63 - 1, 5], [0, 1, 2]])

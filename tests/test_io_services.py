@@ -275,9 +275,12 @@ def test_without_astroquery_the_error_names_the_extra(monkeypatch, tmp_path, ser
     "service, options, message",
     [
         ("hips2fits", {"survey": "CDS/P/DSS2/red"}, "one map, and 3 bands are wanted: put {band}"),
-        ("sdss", {"survey": "two"}, "a data release of SDSS, such as 17 or dr17"),
+        ("hips2fits", {"survey": "CDS/P/{x}", "bands": ("r",)}, "band. alone may be in braces .*got 'CDS/P/{x}'"),
+        ("sdss", {"survey": "two"}, "a data release of SDSS from 8 on, such as 17 or dr17"),
+        ("sdss", {"survey": "7"}, "a data release of SDSS from 8 on, .*got '7'"),
         ("sdss", {"bands": ("g", "q")}, "bands of SDSS are u, g, r, i, z; got 'q'"),
-        ("legacy", {"bands": ("gr", "z")}, "single letters.*got 'gr'"),
+        ("legacy", {"bands": ("gr", "z")}, "bands of the Legacy Surveys are u, g, .*got 'gr'"),
+        ("legacy", {"bands": ("q",)}, "bands of the Legacy Surveys are u, g, .*got 'q'"),
         ("legacy", {"size": 100000}, "too many for a cutout"),
     ],
 )
@@ -286,6 +289,13 @@ def test_what_a_server_cannot_give_is_refused_before_it_is_asked(file_server, tm
     with pytest.raises(InputError, match=message):
         fetch_cutouts(CATALOG, service, folder=tmp_path, base_url=file_server.url, **options, **FAST)
     assert not file_server.asked
+
+
+def test_cutouts_have_to_fit_into_memory_before_the_first_is_asked_for(file_server, tmp_path):
+    catalog = Table({"ra": np.zeros(10**7), "dec": np.zeros(10**7)})
+    with pytest.raises(InputError, match="10000000 cutouts need 3e.04 GB of memory: fetch a part"):
+        fetch_cutouts(catalog, "legacy", 500, tmp_path / "new", base_url=file_server.url, **FAST)
+    assert not file_server.asked and not (tmp_path / "new").exists()
 
 
 def test_maps_are_asked_for_again_where_the_server_is_busy(file_server, tmp_path, monkeypatch):

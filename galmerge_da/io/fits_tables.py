@@ -14,7 +14,7 @@ from astropy.table import Column, MaskedColumn, Table
 from galmerge_da.io.files import quiet
 from galmerge_da.io.votables import with_known_units
 
-__all__ = ["fits_hdus", "fits_names", "fits_text", "read_fits_table", "take_header_keys"]
+__all__ = ["read_fits_table", "take_header_keys", "write_fits_table"]
 
 _FITS_KEY = re.compile(r"[A-Z0-9_-]{1,8}")
 
@@ -25,11 +25,10 @@ _RESERVED = re.compile(
 )
 
 
-def fits_hdus(plain, meta):
-    """The file of a table of plain columns and its meta."""
+def write_fits_table(plain, meta, path):
+    """Write a table of plain columns and its meta as the first extension of a FITS file."""
     table, cards, units = Table(), {}, {}
-    for number, name in enumerate(plain.colnames, 1):
-        column = plain[name]
+    for number, (name, column) in enumerate(zip(_names(plain.colnames), plain.itercols(), strict=True), 1):
         cards[f"TCOMM{number}"], cards[f"TUCD{number}"] = column.info.description, (column.info.meta or {}).get("ucd")
         if isinstance(column, Column):
             column = _fits_column(column)
@@ -42,12 +41,12 @@ def fits_hdus(plain, meta):
         hdu.columns[name].unit = unit
     for key, text in cards.items():
         if text:
-            hdu.header[key] = fits_text(text)
+            hdu.header[key] = _ascii(text)
     _add_meta(hdu.header, meta)
-    return fits.HDUList([fits.PrimaryHDU(), hdu])
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
 
 
-def fits_names(names):
+def _names(names):
     """Names that FITS can have, all different."""
     new = []
     for name in names:
@@ -69,7 +68,7 @@ def _fits_unit(unit):
         return unit.to_string()
 
 
-def fits_text(text):
+def _ascii(text):
     """What a FITS card keeps of a text: printable ASCII, with ``?`` for letters and a space for control characters."""
     return re.sub(r"[^ -~]", " ", str(text).encode("ascii", "replace").decode()).rstrip()
 

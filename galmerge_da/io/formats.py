@@ -5,8 +5,10 @@ have the same header where astropy puts it, and Parquet also has a VOTable
 without rows, as TOPCAT looks for it (IVOA's VOParquet convention).
 """
 
+import io
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 from astropy.table import Column, MaskedColumn, Table
@@ -17,10 +19,6 @@ from galmerge_da.io.lazy import require as load
 from galmerge_da.io.votables import votable_bytes, with_known_units
 
 __all__ = [
-    "has_text",
-    "lost_in_csv",
-    "lost_in_ecsv",
-    "lost_in_parquet",
     "read_csv",
     "read_ecsv",
     "read_hdf5",
@@ -32,6 +30,9 @@ __all__ = [
     "write_parquet",
 ]
 
+#: What readers take for the end of a line, also within quotes.
+_BREAK = re.compile("\r\n|[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+
 #: Format -> modules that read and write it; the extra has the name of the format.
 _MODULES = {"hdf5": ("h5py",), "parquet": ("pyarrow", "pyarrow.parquet", "pyarrow.compute")}
 
@@ -42,8 +43,11 @@ def require(kind, path):
 
 
 def write_ecsv(table, meta, path):
-    """Write ECSV."""
-    _with_header_meta(table, meta).write(path, format="ascii.ecsv")
+    """Write ECSV; text that looks like a comment is quoted."""
+    text = io.StringIO()
+    _with_header_meta(_one_line(table), meta).write(text, format="ascii.ecsv")
+    header, rest = re.fullmatch("((?:#[^\n]*\n)*)(.*)", text.getvalue(), re.DOTALL).groups()
+    Path(path).write_text(header + re.sub(r"^#[^ \n]*", r'"\g<0>"', rest, flags=re.MULTILINE), encoding="utf-8")
 
 
 def read_ecsv(path):
@@ -67,7 +71,16 @@ def _take_header_meta(table):
 
 def write_csv(table, meta, path):
     """Write CSV: names and values; masked values are empty."""
-    table.write(path, format="ascii.csv")
+    _one_line(table).write(path, format="ascii.csv")
+
+
+def _one_line(table):
+    """``table`` with spaces for what readers take for the end of a line in text; in place."""
+    for column in table.itercols():
+        texts = np.ma.getdata(column)
+        if column.dtype.kind == "U" and any(map(_BREAK.search, texts.tolist())):
+            texts[:] = [_BREAK.sub(" ", text) for text in texts.tolist()]
+    return table
 
 
 def read_csv(path):
@@ -89,67 +102,6 @@ def read_csv(path):
     return table
 
 
-def lost_in_csv(table, meta):
-    """What CSV has no place for, as text; empty if nothing is lost."""
-    columns = table.itercols
-    lost = {
-        "units": [column.name for column in columns() if column.unit is not None],
-        "descriptions": [column.name for column in columns() if column.description],
-        "UCDs": [column.name for column in columns() if column.meta.get("ucd")],
-        "the type of text that is all numbers": [column.name for column in columns() if _all_numbers(column)],
-        "the type of complex numbers": [column.name for column in columns() if column.dtype.kind == "c"],
-        "meta": list(meta),
-        **_lost_text(table),
-    }
-    return _said(lost)
-
-
-def lost_in_ecsv(table, meta):
-    """What ECSV has no place for, as text; empty if nothing is lost."""
-    first = [column.name for column in table.itercols()][:1]
-    hidden = [name for name in first if has_text(table[name], lambda text: text.lstrip().startswith("#"))]
-    return _said({"rows whose first text begins with #, which read as comments": hidden, **_lost_text(table)})
-
-
-def lost_in_parquet(table, meta):
-    """Columns that Parquet has no type for, which are removed, as text; empty if there are none."""
-    lost = [column.name for column in table.itercols() if column.dtype.kind == "c"]
-    table.remove_columns(lost)
-    return _said({"complex numbers": lost})
-
-
-def _lost_text(table):
-    return {
-        "text without letters, which comes back masked": [
-            column.name for column in table.itercols() if has_text(column, lambda text: not text)
-        ],
-        "blanks about text": [
-            column.name for column in table.itercols() if has_text(column, lambda text: text != text.strip(" \t"))
-        ],
-    }
-
-
-def has_text(column, test):
-    """Whether a column of text has a value, not masked, of which ``test`` is true."""
-    if column.dtype.kind != "U":
-        return False
-    return any(map(test, np.ma.getdata(column)[~np.ma.getmaskarray(column)].tolist()))
-
-
-def _said(lost):
-    return "; ".join(f"{what} ({', '.join(names)})" for what, names in lost.items() if names)
-
-
-def _all_numbers(column):
-    if column.dtype.kind not in "US" or not len(column):
-        return False
-    try:
-        np.asarray(column).astype(float)
-    except ValueError:
-        return False
-    return True
-
-
 def write_hdf5(table, meta, path):
     """Write HDF5: a compound dataset ``catalog`` with checksums, and astropy's header beside it."""
     (h5py,) = require("hdf5", path)
@@ -168,6 +120,7 @@ def read_hdf5(path):
 def write_parquet(table, meta, path):
     """Write Parquet; masked values are null."""
     pa, parquet, _ = require("parquet", path)
+    table.remove_columns([column.name for column in table.itercols() if column.dtype.kind == "c"])  # it has no type
     arrays = [_to_arrow(column, pa) for column in table.itercols()]
     header = {
         "table_meta_yaml": "\n".join(get_yaml_from_table(_with_header_meta(table, meta))),

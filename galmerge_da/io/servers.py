@@ -93,6 +93,7 @@ class LegacySurveys(Server):
     name = "legacy"
     bands = ("g", "r", "z")
     survey = "ls-dr10"
+    letters = "ugrizyY1234"  #: Of all layers of the viewer; those of WISE are numbers.
     pixel_scale = 0.262
     unit = u.Unit("nmgy")
     zero_point = 22.5
@@ -106,8 +107,8 @@ class LegacySurveys(Server):
     def check(cls, request):
         """See `Server.check`."""
         super().check(request)
-        if wrong := [band for band in request.bands if len(band) != 1]:
-            raise InputError(f"bands of the Legacy Surveys are single letters, such as g, r, i, z; got {wrong[0]!r}")
+        if wrong := [band for band in request.bands if len(band) != 1 or band not in cls.letters]:
+            raise InputError(f"bands of the Legacy Surveys are {', '.join(cls.letters)}; got {wrong[0]!r}")
 
     def get(self, ra, dec, request, path):
         """Ask for one position; see `Server.get`."""
@@ -143,6 +144,8 @@ class Hips2Fits(Server):
                 f"survey {request.survey!r} is one map, and {len(request.bands)} bands are wanted: "
                 "put {band} into its name where that of the band belongs, or name one band"
             )
+        if set("{}") & set(request.survey.replace("{band}", "")):
+            raise InputError(f"{{band}} alone may be in braces in the name of a map, got {request.survey!r}")
 
     def get(self, ra, dec, request, path):
         """Ask for one position, band by band; see `Server.get`."""
@@ -152,7 +155,7 @@ class Hips2Fits(Server):
         for band in request.bands:
             with quiet(), errors_of(self.name):
                 query = self._client.query_with_wcs(
-                    hips=request.survey.format(band=band), wcs=wcs, format="fits", get_query_payload=True
+                    hips=request.survey.replace("{band}", band), wcs=wcs, format="fits", get_query_payload=True
                 )
             self.wait()
             fetch(f"{self._client.server}?{urlencode(query)}", plane)  # tries again where the server is busy
@@ -184,8 +187,10 @@ class Sdss(Server):
         super().check(request)
         if abs(request.pixel_scale - cls.pixel_scale) > 1e-6:
             raise InputError(f"frames of SDSS have pixels of {cls.pixel_scale} arcsec: leave pixel_scale out")
-        if not _release(request.survey):
-            raise InputError(f"survey must be a data release of SDSS, such as 17 or dr17, got {request.survey!r}")
+        if _release(request.survey) not in range(8, 100):  # frames of earlier ones are kept in another form
+            raise InputError(
+                f"survey must be a data release of SDSS from 8 on, such as 17 or dr17, got {request.survey!r}"
+            )
         if wrong := [band for band in request.bands if band not in set("ugriz")]:
             raise InputError(f"bands of SDSS are u, g, r, i, z; got {wrong[0]!r}")
 

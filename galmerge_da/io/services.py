@@ -79,7 +79,8 @@ def fetch_cutouts(
     Raises
     ------
     InputError
-        If there is no such service, an option is wrong, or an extra is not installed.
+        If there is no such service, an option is wrong, an extra is not installed, or the
+        cutouts do not fit into memory.
     DownloadError
         If the server does not answer for several objects one after the other. What
         has arrived is kept, and the next call goes on from there.
@@ -102,12 +103,23 @@ def fetch_cutouts(
         raise InputError("a service gives frames of one size: give one size for all rows")
     request = Request(shape, scale, check_bands(bands) or kind.bands, survey or kind.survey)
     kind.check(request)
+    images = _no_images(len(ra), request)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with locked(folder), conf.set_temp("remote_timeout", timeout or conf.remote_timeout):
         server = kind(Pace(rate), base_url)
         paths, problems = _fetch_all(server, ra, dec, request, folder, progress)
-    return _result(catalog, paths, problems, request, kind)
+    return _result(catalog, images, paths, problems, request, kind)
+
+
+def _no_images(n_rows, request):
+    """NaN for all cutouts, before the first is asked for: they have to fit into memory."""
+    shape = (n_rows, len(request.bands), *request.shape)
+    try:
+        return np.full(shape, np.nan, dtype=np.float32)
+    except (MemoryError, ValueError):
+        need = 4e-9 * np.prod(np.array(shape, float))
+        raise InputError(f"{n_rows} cutouts need {need:.3g} GB of memory: fetch a part of the catalogue") from None
 
 
 def _arcsec(pixel_scale):
@@ -191,9 +203,7 @@ def _has_blank_rim(missing):
     return any(np.any(side.all(axis=1) & there) for side in sides)
 
 
-def _result(table, paths, problems, request, kind):
-    shape = (len(request.bands), *request.shape)
-    images = np.full((len(paths), *shape), np.nan, dtype=np.float32)
+def _result(table, images, paths, problems, request, kind):
     flags = np.zeros(len(paths), dtype=np.int32)
     for row, path in enumerate(paths):
         if path is None:

@@ -21,7 +21,7 @@ from astropy.io.votable.tree import Param
 from astropy.table import Column, MaskedColumn, Table
 from astropy.utils.data import get_readable_fileobj
 
-__all__ = ["lost_in_votable", "read_votable", "votable_bytes", "votable_text", "with_known_units", "write_votable"]
+__all__ = ["read_votable", "votable_bytes", "with_known_units", "write_votable"]
 
 #: Text that an XML attribute keeps as it is.
 _PLAIN_TEXT = re.compile(r"[\w.,;:/()+*=-]+( [\w.,;:/()+*=-]+)*", re.ASCII)
@@ -47,7 +47,7 @@ _BYTES = {
 }
 
 
-def votable_text(text):
+def _text(text):
     """What a DESCRIPTION keeps of a text: white space is one space, characters that XML forbids are spaces."""
     return _SPACES.sub(" ", _NOT_XML.sub(" ", text)).strip()
 
@@ -64,7 +64,7 @@ def votable_bytes(table, meta):
     texts = []
     for field in element.fields:  # astropy folds descriptions, also within words
         if field.description:
-            texts.append(f"<DESCRIPTION>{escape(votable_text(field.description))}</DESCRIPTION>".encode())
+            texts.append(f"<DESCRIPTION>{escape(_text(field.description))}</DESCRIPTION>".encode())
             field.description = f"{len(texts) - 1}"
     file = io.BytesIO()
     votable.to_xml(file, tabledata_format="binary2")
@@ -91,17 +91,8 @@ def _signed(column):
     """Whole numbers in the next wider type with a sign; as text where there is none."""
     if column.dtype.itemsize < 8:
         return column.astype(f"i{2 * column.dtype.itemsize}")
-    return column.astype("U20" if _is_too_large(column) else np.int64)
-
-
-def _is_too_large(column):
-    return column.dtype == np.uint64 and np.ma.getdata(column)[~np.ma.getmaskarray(column)].max(initial=0) >= 2**63
-
-
-def lost_in_votable(table, meta):
-    """What VOTable has no place for, as text; empty if nothing is lost."""
-    large = [column.name for column in table.itercols() if _is_too_large(column)]
-    return f"the type of whole numbers from 2^63 on, which are text ({', '.join(large)})" if large else ""
+    too_large = column.dtype == np.uint64 and np.ma.getdata(column)[~np.ma.getmaskarray(column)].max(initial=0) >= 2**63
+    return column.astype("U20" if too_large else np.int64)
 
 
 def write_votable(table, meta, path):
@@ -138,7 +129,7 @@ def read_votable(path):
         column = table[name]
         if column.description:
             column.description = _SPACES.sub(" ", column.description)
-        if nulls is not None and column.dtype.kind in "fc" and column.ndim == 1:
+        if nulls is not None and column.dtype.kind in "fcU" and column.ndim == 1:
             column.mask = nulls[:, number]
         if column.dtype.kind == "O":
             column = type(column)(
