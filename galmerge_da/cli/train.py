@@ -48,7 +48,9 @@ def train(source, target, recipe, adapt, epochs, backbone, seed, init, device, o
     check_output(output, overwrite, (".safetensors",))
     from galmerge_da.experiments import run_recipe
     from galmerge_da.training import is_first_process, read_tables
+    from galmerge_da.training.memory import keep_memory
 
+    keep_memory()
     recipe = recipe or {}
     if epochs is not None:
         recipe = read_tables(recipe)

@@ -21,6 +21,7 @@ from galmerge_da.exceptions import InputError
 from galmerge_da.inference import MergerClassifier
 from galmerge_da.inference.predict import limit_threads
 from galmerge_da.training import TracedSplit, read_recipe, train
+from galmerge_da.training.memory import keep_memory
 
 __all__ = ["FinishedRun", "Run", "load_run", "run_study"]
 
@@ -226,6 +227,7 @@ def _train(task, source, target, folder, start, threads):
     """Train one run unless it is there; its folder says last that it is finished."""
     if (folder / "run.json").is_file():
         return
+    keep_memory()
     with limit_threads(threads):
         result = train(
             source, target, recipe=task.recipe, backbone=task.backbone, seed=task.seed, output=folder,
