@@ -35,6 +35,7 @@ exclude_patterns = ["_build", "_generated", "gallery/*.rst", "auto_gallery/*.ipy
 html_title = f"galmerge_da {release}"
 html_theme_options = {**html_theme_options, "show_toc_level": 2, "header_links_before_dropdown": 6}
 html_static_path = ["_static"]
+html_favicon = "_static/favicon.svg"
 templates_path = ["_templates"]
 autosummary_generate = True
 autodoc_typehints = "none"
