@@ -145,6 +145,13 @@ def test_text_that_csv_takes_for_something_else_is_named(tmp_path):
     assert back["b"].dtype.kind == "b" and "types (b: text is bool, n: text is whole numbers)" in said
 
 
+@pytest.mark.parametrize("ending", ["fits", "hdf5"])
+def test_images_alone(tmp_path, ending):
+    images = np.arange(24.0, dtype=np.float32).reshape(2, 3, 2, 2)
+    back, said = trip(tmp_path, Table({"image": images}, meta={"BANDS": "g,r,i"}), ending)
+    assert np.array_equal(back["image"], images) and back.meta["BANDS"] == "g,r,i" and not said
+
+
 def test_a_file_that_loses_rows_is_not_written(tmp_path, monkeypatch):
     from galmerge_da.io import catalogs
 

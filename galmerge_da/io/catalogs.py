@@ -84,11 +84,14 @@ def write_catalog(table, path, overwrite=False):
 def _write(table, meta, path, kind):
     """Write plain columns; what the file does not give back of those of one value a row, as text."""
     flat = table[[name for name in table.colnames if table[name].ndim == 1]]
+    images = len(flat.colnames) < len(table.colnames)
+    changed = ""
     with quiet():
-        _WRITERS[kind](flat.copy(), dict(meta), path)
-        changed = lost(flat, meta, _READERS[kind](path))
-        if len(flat.colnames) < len(table.colnames):
-            path.unlink()
+        if flat.colnames or not images:
+            _WRITERS[kind](flat.copy(), dict(meta), path)
+            changed = lost(flat, meta, _READERS[kind](path))
+        if images:
+            path.unlink(missing_ok=True)
             _WRITERS[kind](table, meta, path)
     return changed
 
