@@ -83,7 +83,7 @@ def write_catalog(table, path, overwrite=False):
 
 def _write(table, meta, path, kind):
     """Write plain columns; what the file does not give back of those of one value a row, as text."""
-    flat = table[[name for name in table.colnames if table[name].ndim == 1]]
+    flat = Table([column for column in table.itercols() if column.ndim == 1], copy=False)
     images = len(flat.colnames) < len(table.colnames)
     changed = ""
     with quiet():
