@@ -55,6 +55,21 @@ def test_rows_off_the_edge_are_flagged_and_kept():
     assert "flags" not in cutouts.table.colnames
 
 
+@pytest.mark.parametrize("size", ["2.5 radius", np.array([4, 7.2, 8, 9, 10.0]) * u.pix, np.full(5, 4.0) * u.arcsec])
+def test_measured_sizes_leave_the_object_on_the_middle_pixel(tmp_path, size):
+    """Also where smaller images get a margin: a classifier scales frames about their middle."""
+    catalog = WHERE[:5]
+    catalog["radius"] = [2, 3.0, 3.3, 4, 1]
+    catalog["x"], catalog["y"] = [40, 41, 20, 30, 50], [30, 31, 20, 12, 44]
+    cutouts = extract_cutouts(catalog, (FIELD, tan()), size)
+    save_cutouts(cutouts, tmp_path / "a.fits")
+    for images in (cutouts["image"], Table.read(tmp_path / "a.fits")["image"]):
+        for image, x, y in zip(images, catalog["x"], catalog["y"], strict=True):
+            height, width = image.shape[-2:]
+            assert height == width and height % 2 == 1
+            assert np.array_equal(image[:, height // 2, width // 2], FIELD[:, y, x])
+
+
 def test_the_result_is_a_data_set(tmp_path):
     result = extract_cutouts(WHERE, (FIELD * u.nJy, tan()), 12, bands=("i", "r", "g"))
     save_cutouts(result, tmp_path / "a.fits")

@@ -146,10 +146,41 @@ def test_text_that_csv_takes_for_something_else_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["fits", "hdf5"])
-def test_images_alone(tmp_path, ending):
-    images = np.arange(24.0, dtype=np.float32).reshape(2, 3, 2, 2)
-    back, said = trip(tmp_path, Table({"image": images}, meta={"BANDS": "g,r,i"}), ending)
-    assert np.array_equal(back["image"], images) and back.meta["BANDS"] == "g,r,i" and not said
+def test_images_alone_and_of_every_type(tmp_path, ending):
+    for kind in ("f4", "f8", "i1", "u1", "i2", "u2", "i4", "?", "c8"):
+        images = np.arange(24).reshape(2, 3, 2, 2).astype(kind)
+        (tmp_path / f"catalogue.{ending}").unlink(missing_ok=True)
+        back, said = trip(tmp_path, Table({"g": images, "r": images}, meta={"BANDS": "g,r,i"}), ending)
+        assert np.array_equal(back["g"], images) and np.array_equal(back["r"], images), kind
+        assert (back["g"].dtype.kind == "b") == (kind == "?") and back.meta["BANDS"] == "g,r,i" and not said
+
+
+@pytest.mark.parametrize("ending", ["fits", "hdf5"])
+def test_what_is_lost_of_images_is_named(tmp_path, ending):
+    mask = np.zeros((2, 3, 3), bool)
+    mask[1, 2, 2] = True
+    table = Table({"id": [1, 2], "bad": MaskedColumn(np.ones((2, 3, 3), bool), mask=mask), "αβ": np.ones((2, 3, 3))})
+    table["pair"] = np.array([["a", "b "], ["c", "d"]])
+    table["αβ"].description = "Größe"
+    back, said = trip(tmp_path, table, ending)
+    assert ("masked values (bad)" in said) == (not np.array_equal(np.ma.getmaskarray(back["bad"]), mask))
+    assert ("αβ" in back.colnames) != ("'αβ' is" in said) and ("descriptions (αβ)" in said) == (ending == "fits")
+    assert (back["pair"].tolist() == table["pair"].tolist()) != ("values (pair: 'b ' is 'b')" in said)
+
+
+def test_a_value_that_changes_far_down_is_found(tmp_path, monkeypatch):
+    from galmerge_da.io import catalogs
+
+    read = catalogs._READERS["fits"]
+
+    def wrong(path):
+        table = read(path)
+        table["image"][1999, 30, 20] += 1
+        return table
+
+    monkeypatch.setitem(catalogs._READERS, "fits", wrong)
+    with pytest.warns(InputWarning, match=r"values \(image: 0.0 is 1.0\)"):
+        write_catalog(Table({"image": np.zeros((2000, 40, 40), np.float32)}), tmp_path / "a.fits")
 
 
 def test_a_file_that_loses_rows_is_not_written(tmp_path, monkeypatch):
@@ -170,3 +201,44 @@ def test_masked_whole_numbers_of_eight_bytes_without_a_sign(tmp_path, values):
     column = MaskedColumn(np.array(values, "u8"), mask=[False, False, True])
     back, _ = trip(tmp_path, Table({"n": column}), "fits")
     assert back["n"].tolist() == [*values[:2], None]
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_odd_meta_comes_back_or_is_named(tmp_path, ending):
+    meta = {"nested": {1: 2, "b": 3}, "a\x01": 1, "GMETA": "mine", "__serialized_columns__": {"q": 1}, "none": None}
+    table = Table({"id": [1]}, meta={**meta, 1: "one", "1": "other"})
+    back, said = trip(tmp_path, table, ending)
+    assert "neither text nor numbers: a\x01, GMETA, __serialized_columns__, 1" in said
+    if ending == "csv":
+        assert "meta (nested, none, 1)" in said
+    else:
+        assert back.meta["none"] is None and back.meta["1"] == "one" and set(back.meta["nested"].values()) == {2, 3}
+
+
+def test_names_that_parts_of_coordinates_would_have_twice(tmp_path):
+    from astropy.coordinates import SkyCoord
+    from astropy.table import QTable
+
+    table = QTable({"where": SkyCoord([1] * u.deg, [2] * u.deg), "where.ra": [9]})
+    with pytest.raises(InputError, match="cannot be written"):
+        write_catalog(table, tmp_path / "a.fits")
+
+
+def test_names_that_are_too_long_for_a_file(tmp_path):
+    with pytest.raises(InputError, match="cannot be written"):
+        write_catalog(Table({"id": [1]}), tmp_path / f"{'x' * 300}.fits")
+    assert not list(tmp_path.iterdir())
+
+
+def test_threads_that_write_one_file(tmp_path):
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(4) as pool:
+        tables = [Table({"id": [number] * 3}) for number in range(12)]
+        list(pool.map(lambda table: write_catalog(table, tmp_path / "a.hdf5", overwrite=True), tables))
+    assert len(set(read_catalog(tmp_path / "a.hdf5")["id"].tolist())) == 1 and len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_number_without_a_unit_is_no_loss(tmp_path):
+    back, said = trip(tmp_path, Table({"n": [1.5] * u.dimensionless_unscaled}), "fits")
+    assert back["n"].tolist() == [1.5] and not said

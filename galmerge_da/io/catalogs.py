@@ -8,6 +8,7 @@ by itself (long or lower-case keys in FITS) is kept as JSON.
 import os
 import warnings
 from pathlib import Path
+from uuid import uuid4
 
 from astropy.table import Table
 
@@ -58,17 +59,20 @@ def write_catalog(table, path, overwrite=False):
     if not isinstance(table, Table):
         raise InputError(f"a catalogue must be a Table, got {type(table).__name__}")
     kind, path = check_format(path), Path(path)
-    if path.exists() and not overwrite:
+    if os.path.exists(path) and not overwrite:  # False also for a name that is too long
         raise InputError(f"{path} exists; pass overwrite=True to replace it")
     if not path.parent.is_dir():
         raise InputError(f"{path}: there is no folder {path.parent}")
-    meta, dropped = plain_meta(table)
-    plain, changed = plain_columns(table, images=kind in ("fits", "hdf5"))
-    changed = {"meta entries left out of the file, as they are neither text nor numbers": dropped, **changed}
-    said = [f"{what}: {', '.join(names)}" for what, names in changed.items() if names]
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    temporary = path.with_name(f".{uuid4().hex[:12]}{path.suffix}")
     try:
-        if missing := _write(plain, meta, temporary, kind):
+        meta, dropped = plain_meta(table)
+        plain, changed = plain_columns(table, images=kind in ("fits", "hdf5"))
+        changed = {"meta entries left out of the file, as they are neither text nor numbers": dropped, **changed}
+        said = [f"{what}: {', '.join(names)}" for what, names in changed.items() if names]
+        with quiet():
+            _WRITERS[kind](plain.copy(copy_data=kind in ("ecsv", "csv")), dict(meta), temporary)
+            missing = lost(plain, meta, _READERS[kind](temporary))
+        if missing:
             said.append(f"left out of {path} or changed there, as its format has no place for it: {missing}")
         for message in said:
             warnings.warn(message, InputWarning, stacklevel=2)
@@ -79,21 +83,6 @@ def write_catalog(table, path, overwrite=False):
         raise InputError(f"{path} cannot be written: {type(error).__name__}: {error}") from error
     finally:
         temporary.unlink(missing_ok=True)
-
-
-def _write(table, meta, path, kind):
-    """Write plain columns; what the file does not give back of those of one value a row, as text."""
-    flat = Table([column for column in table.itercols() if column.ndim == 1], copy=False)
-    images = len(flat.colnames) < len(table.colnames)
-    changed = ""
-    with quiet():
-        if flat.colnames or not images:
-            _WRITERS[kind](flat.copy(), dict(meta), path)
-            changed = lost(flat, meta, _READERS[kind](path))
-        if images:
-            path.unlink(missing_ok=True)
-            _WRITERS[kind](table, meta, path)
-    return changed
 
 
 def read_catalog(path):

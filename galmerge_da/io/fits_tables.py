@@ -77,6 +77,8 @@ def _fits_column(column):
     """A column with text as bytes and masked values as FITS can express them."""
     if column.dtype.kind == "U":
         return Column(np.char.encode(np.ma.filled(column, ""), "utf-8"))
+    if column.dtype == np.int8:
+        column = column.astype(np.int16)  # which FITS has none of; astropy makes bool of such images
     if not isinstance(column, MaskedColumn):
         return column
     if column.dtype.kind in "fc":

@@ -5,7 +5,6 @@ have the same header where astropy puts it, and Parquet also has a VOTable
 without rows, as TOPCAT looks for it (IVOA's VOParquet convention).
 """
 
-import io
 import json
 import re
 from pathlib import Path
@@ -44,10 +43,12 @@ def require(kind, path):
 
 def write_ecsv(table, meta, path):
     """Write ECSV; text that looks like a comment is quoted."""
-    text = io.StringIO()
-    _with_header_meta(_one_line(table), meta).write(text, format="ascii.ecsv")
-    header, rest = re.fullmatch("((?:#[^\n]*\n)*)(.*)", text.getvalue(), re.DOTALL).groups()
-    Path(path).write_text(header + re.sub(r"^#[^ \n]*", r'"\g<0>"', rest, flags=re.MULTILINE), encoding="utf-8")
+    table = _with_header_meta(_one_line(table), meta)
+    table.write(path, format="ascii.ecsv")
+    first = next(table.itercols(), None)
+    if first is not None and first.dtype.kind == "U" and any("#" in text for text in np.ma.getdata(first).tolist()):
+        header, rest = re.fullmatch("((?:#[^\n]*\n)*)(.*)", Path(path).read_text("utf-8"), re.DOTALL).groups()
+        Path(path).write_text(header + re.sub(r"^#[^ \n]*", r'"\g<0>"', rest, flags=re.MULTILINE), "utf-8")
 
 
 def read_ecsv(path):

@@ -62,9 +62,10 @@ def extract_cutouts(catalog, images, size, *, bands=None, weights=None, masks=No
         files are memory-mapped where they are not compressed or scaled.
     size : int, str, `~astropy.units.Quantity`, tuple or array_like, shape (N,)
         Side of the frame in pixels, or as an angle where there is a WCS: ``75``, ``30 * u.arcsec`` or
-        ``"30 arcsec"``; a tuple or ``"75x61"`` is height and width. One side a row, rounded up, is
-        ``"8 radius"``, a multiple of a column, or an array, Column or Quantity. Choose it
-        generously, some ten Petrosian radii: classification scales each frame to its galaxy.
+        ``"30 arcsec"``; a tuple or ``"75x61"`` is height and width. One side a row is
+        ``"8 radius"``, a multiple of a column, or an array, Column or Quantity; unless it is
+        in whole numbers, it is rounded up to an odd one. Choose it generously, some ten Petrosian
+        radii: classification scales each frame to its galaxy.
     bands : tuple of str, optional
         Names of the bands. They win over the keys of a mapping and over the
         header's ``BANDS``; ``FILTER`` is never trusted. Where ``images`` is a

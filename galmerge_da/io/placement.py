@@ -122,7 +122,10 @@ def frame_sides(size, pixel_scale, n_rows):
     elif np.ndim(size) == 0:
         ny = nx = _side(size, pixel_scale, size)
     elif np.shape(size) == (n_rows,):
-        sides = np.clip(np.nan_to_num(np.ceil(_in_pixels(size, pixel_scale, size)), nan=0), 0, _LARGEST).astype(int)
+        values = np.nan_to_num(_in_pixels(size, pixel_scale, size), nan=0)
+        sides = np.clip(np.ceil(values), 0, _LARGEST).astype(int)
+        if getattr(size, "unit", None) is not None or np.any(values % 1):  # measured: the object on the middle pixel
+            sides += (sides > 0) & (sides % 2 == 0)
         return np.repeat(sides[:, None], 2, axis=1), None
     else:
         raise InputError(

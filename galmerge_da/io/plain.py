@@ -18,6 +18,9 @@ __all__ = ["plain_columns", "plain_meta"]
 _NO_TEXT = re.compile("[\x00\ud800-\udfff]")
 _NO_NAME = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
+#: Keys under which the headers of files keep other things.
+_TAKEN = ("GMETA", "__serialized_columns__")
+
 
 def plain_meta(table):
     """Entries of ``table.meta`` that JSON can hold, as plain values, and the names of the rest."""
@@ -27,10 +30,13 @@ def plain_meta(table):
             value = value.tolist()
         try:
             json.dumps(value)
+            possible = not _NO_NAME.search(str(key)) and str(key) not in (*kept, *_TAKEN)
         except (TypeError, ValueError):
+            possible = False
+        if possible:
+            kept[str(key)] = value
+        else:
             left.append(str(key))
-            continue
-        kept[str(key)] = value
     return kept, left
 
 

@@ -2,11 +2,15 @@
 
 import json
 
+import astropy.units as u
 import numpy as np
 
 from galmerge_da.exceptions import InputError
 
 __all__ = ["lost"]
+
+#: Values that are compared at a time.
+_AT_ONCE = 2**20
 
 _KINDS = {"b": "bool", "i": "whole numbers", "u": "whole numbers", "f": "numbers", "c": "complex numbers", "U": "text"}
 
@@ -17,7 +21,7 @@ def lost(table, meta, again):
     Parameters
     ----------
     table : `~astropy.table.Table`
-        Columns of one value a row, as they were written.
+        Plain columns, as they were written.
     meta : dict
         As it was written.
     again : `~astropy.table.Table`
@@ -36,7 +40,8 @@ def lost(table, meta, again):
     """
     if len(again.colnames) and len(again) != len(table):
         raise InputError(f"{len(again)} rows would come back of {len(table)}")
-    found = {"meta": [key for key, value in meta.items() if _json(again.meta.get(key)) != _json(value)]}
+    there = again.meta
+    found = {"meta": [key for key, value in meta.items() if key not in there or _json(there[key]) != _json(value)]}
     if len(again.colnames) == len(table.colnames):
         pairs = dict(zip(table.colnames, again.colnames, strict=True))
     else:
@@ -51,12 +56,12 @@ def lost(table, meta, again):
 
 
 def _json(value):
-    return json.dumps(value, sort_keys=True)
+    return json.dumps(json.loads(json.dumps(value)), sort_keys=True)  # keys are text after the first way
 
 
 def _differences(old, new):
     """Pairs: what is not the same of two columns, and how it is changed or None."""
-    if (old.unit or None) != (new.unit or None):
+    if _unit(old) != _unit(new):
         yield "units", None
     if (old.description or None) != (new.info.description or None):
         yield "descriptions", None
@@ -65,20 +70,41 @@ def _differences(old, new):
     if not len(old):
         return
     kinds = [_KINDS.get(each.dtype.kind, str(each.dtype)) for each in (old, new)]
-    if kinds[0] != kinds[1]:
-        yield "types", f"{kinds[0]} is {kinds[1]}"
+    if kinds[0] != kinds[1] or old.shape != new.shape:
+        yield "types", f"{kinds[0]}{_per_row(old)} is {kinds[1]}{_per_row(new)}"
         return
-    masks, values = zip(*map(_parts, (old, new)), strict=True)
-    if not np.array_equal(*masks):
-        blank = [mask | (value != value) for mask, value in zip(masks, values, strict=True)]
-        if not np.array_equal(*blank) or np.any(blank[0] & ~masks[0]):
-            yield "masked values", None
-    apart = ~masks[0] & ~masks[1] & (values[0] != values[1]) & ~((values[0] != values[0]) & (values[1] != values[1]))
-    if apart.any():
-        row = np.flatnonzero(apart)[0]
-        yield "values", f"{values[0][row].item()!r} is {values[1][row].item()!r}"
+    masked, apart = _compare(old, new)
+    if masked:
+        yield "masked values", None
+    if apart:
+        yield "values", f"{apart[0]!r} is {apart[1]!r}"
+
+
+def _unit(column):
+    """None also where it is that of a number without one."""
+    return None if column.unit == u.dimensionless_unscaled else column.unit
+
+
+def _per_row(column):
+    return "" if column.ndim == 1 else f" {column.shape[1:]}"
+
+
+def _compare(old, new):
+    """Whether other values are masked, and the first pair that differs, or None; some rows at a time."""
+    step = max(1, _AT_ONCE // max(1, old[0].size if old.ndim > 1 else 1))
+    otherwise, apart, masked_nan = False, None, [False, False]
+    for start in range(0, len(old), step):
+        masks, values = zip(*(_parts(each[start : start + step]) for each in (old, new)), strict=True)
+        nan = [each != each for each in values]
+        otherwise |= not np.array_equal(*masks)
+        masked_nan[0] |= not np.array_equal(*(mask | each for mask, each in zip(masks, nan, strict=True)))
+        masked_nan[1] |= bool(np.any(nan[0] & ~masks[0]))
+        different = ~masks[0] & ~masks[1] & (values[0] != values[1]) & ~(nan[0] & nan[1])
+        if apart is None and different.any():
+            apart = [each[different][0].item() for each in values]
+    return otherwise and any(masked_nan), apart
 
 
 def _parts(column):
-    """Mask and values; text as numpy compares it."""
+    """Mask and values."""
     return np.ma.getmaskarray(column), np.asarray(np.ma.getdata(column))

@@ -91,7 +91,7 @@ def fetch_cutouts(
         If cutouts could not be had: how many, and why the first.
     """
     if service not in SERVICES:
-        raise InputError(f"no service {service!r}{suggest(str(service), SERVICES)}; there are {', '.join(SERVICES)}")
+        raise InputError(f"no service {service!r}{suggest(str(service), SERVICES)}")
     if not rate > 0:
         raise InputError(f"rate must be positive, got {rate}")
     kind = SERVICES[service]
