@@ -133,10 +133,12 @@ def test_dates_and_lengths_of_time(tmp_path, ending):
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_halves_of_characters_and_names_with_line_breaks(tmp_path, ending):
-    table = Table({"bad\n": ["a\udc80b", "a\0b"], "bad_": [1, 2]})
+    table = Table({"bad\n": ["a\udc80b", "a\0b"], "bad_": [1, 2]}, meta={"half": "\udc80"})
+    table["bad_"].description = "half a \udc80"
     back, said = trip(tmp_path, table, ending)
     assert back.colnames == ["bad__", "bad_"] and back["bad__"].tolist() == ["a?b", "a?b"]
-    assert "'bad\\n' is 'bad__'" in said and "no file holds are ? in the file: bad" in said
+    assert "'bad\\n' is 'bad__'" in said and "no file holds are ? in the file: bad\n, bad_" in said
+    assert "neither text nor numbers: half" in said
 
 
 def test_text_that_csv_takes_for_something_else_is_named(tmp_path):

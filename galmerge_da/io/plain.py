@@ -29,7 +29,7 @@ def plain_meta(table):
         if isinstance(value, (np.generic, np.ndarray)):
             value = value.tolist()
         try:
-            json.dumps(value)
+            json.dumps(value, ensure_ascii=False).encode()
             possible = not _NO_NAME.search(str(key)) and str(key) not in (*kept, *_TAKEN)
         except (TypeError, ValueError):
             possible = False
@@ -71,6 +71,9 @@ def plain_columns(table, images):
         meta = dict(column.info.meta or {})
         ucd = meta.pop("ucd", None)
         new.description = column.info.description
+        if new.description and _NO_TEXT.search(new.description):
+            new.description = _NO_TEXT.sub("?", new.description)
+            changed.setdefault(_LETTERS, []).append(name)
         new.meta.update({"ucd": ucd} if ucd else {})
         if lost := [f"{name}.{key}" for key in meta if not str(key).startswith("_")]:
             changed.setdefault("meta of columns left out of the file, all but UCDs", []).extend(lost)
@@ -81,6 +84,7 @@ def plain_columns(table, images):
 
 
 _LEFT = "columns left out of the file, as its format has no place for them"
+_LETTERS = "characters that no file holds are ? in the file"
 
 
 def _plain_column(column):
@@ -110,7 +114,7 @@ def _plain_column(column):
     elif kind not in "biufcU":
         return None, _LEFT
     if values.dtype.kind == "U" and any(map(_NO_TEXT.search, values.ravel().tolist())):
-        what = "characters that no file holds are ? in the file"
+        what = _LETTERS
         values = np.array([_NO_TEXT.sub("?", text) for text in values.ravel().tolist()]).reshape(values.shape)
     masked = mask is not None and mask.any()
     return (MaskedColumn(values, mask=mask, unit=unit) if masked else Column(values, unit=unit)), what
