@@ -48,6 +48,14 @@ def cutouts(galaxies, tmp_path):
     return path
 
 
+def test_the_most_probable_mergers_are_drawn(cutouts, model, tmp_path):
+    done = run(cutouts, "-o", tmp_path / "a.fits", "--model", model, "--montage", tmp_path / "a.png", "--no-progress")
+    assert done.exit_code == 0, done.stderr
+    assert "a.png: the most probable mergers" in done.stdout and (tmp_path / "a.png").stat().st_size > 10_000
+    done = run(cutouts, "-o", tmp_path / "b.fits", "--model", model, "--montage", tmp_path / "a.png", "--no-progress")
+    assert done.exit_code != 0 and "exists" in done.stderr and not (tmp_path / "b.fits").exists()
+
+
 def test_a_data_set_becomes_a_catalogue(cutouts, galaxies, model, tmp_path):
     path = tmp_path / "mergers.fits"
     done = run(cutouts, "-o", path, "--model", model, "--no-progress")

@@ -44,17 +44,17 @@ def folder(tmp_path, monkeypatch):
 @pytest.mark.filterwarnings("ignore:bands g, r, z were taken by wavelength")
 def test_the_quick_start_classifies_and_writes(folder):
     names = {}
-    for block in blocks("quickstart.rst")[:2]:
+    for block in blocks("quickstart.rst")[:3]:
         exec(block, names)
     mergers = names["mergers"]
     assert len(mergers) == 30 and np.isfinite(mergers["merger_prob"]).all()
-    assert (folder / "mergers.fits").is_file()
+    assert (folder / "mergers.fits").is_file() and (folder / "mergers.png").is_file()
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the classifier puts")  # one epoch is too short to tell the classes apart
 def test_the_quick_start_trains(folder):
-    code = blocks("quickstart.rst")[2]
+    code = blocks("quickstart.rst")[3]
     assert code.count("simulate(2000,") == 2 and code.count('"epochs": 20') == 1
     code = code.replace("simulate(2000,", "simulate(60,").replace('"epochs": 20', '"epochs": 1')
     exec(code, {})

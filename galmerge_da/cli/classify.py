@@ -31,9 +31,13 @@ __all__ = ["classify"]
 )  # fmt: skip
 @_options.size
 @_options.weight
+@click.option(
+    "--montage", type=click.Path(path_type=Path),
+    help="Also draw the thirty most probable mergers: a .png, .pdf or .svg.",
+)  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 @click.option("--progress/--no-progress", default=True, help="Show a progress bar.")
-def classify(cutouts, output, catalog, mosaic, size, weight, mask, overwrite, **options):
+def classify(cutouts, output, catalog, mosaic, size, weight, mask, montage, overwrite, **options):
     """Give every galaxy of CUTOUTS the probability that it is merging.
 
     CUTOUTS is a data set of images (FITS, HDF5, Parquet or X.npy), a CSV or ECSV table with
@@ -48,6 +52,8 @@ def classify(cutouts, output, catalog, mosaic, size, weight, mask, overwrite, **
     if catalog is None and weight:
         raise click.UsageError("--weight goes with --mosaic.")
     check_output(output, overwrite, (".fits", ".fit", ".ecsv", ".vot", ".xml", ".parquet", ".hdf5", ".h5", ".csv"))
+    if montage is not None:
+        check_output(montage, overwrite, (".png", ".pdf", ".svg"))
     from galmerge_da.inference import classify as run
     from galmerge_da.io import open_field, read_catalog, write_catalog
     from galmerge_da.io.catalogs import check_format
@@ -63,6 +69,11 @@ def classify(cutouts, output, catalog, mosaic, size, weight, mask, overwrite, **
     table = run(cutouts, **reading, **options)
     write_catalog(table, output, overwrite=overwrite)
     click.echo(f"{output}: {summarise(table)}")
+    if montage is not None:
+        from galmerge_da.visualization import plot_candidates
+
+        plot_candidates(table, cutouts, model=options["model"], **reading).figure.savefig(montage, dpi=200)
+        click.echo(f"{montage}: the most probable mergers, each with its probability and row")
 
 
 def summarise(table):

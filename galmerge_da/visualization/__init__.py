@@ -1,5 +1,6 @@
 """Figures: Axes in, Axes out; no pyplot, so nothing lingers and no window opens. And a report that shows them."""
 
+from galmerge_da.visualization.candidates import plot_candidates
 from galmerge_da.visualization.curves import plot_history, plot_roc
 from galmerge_da.visualization.domains import plot_examples, plot_gradcam, plot_tsne
 from galmerge_da.visualization.images import color_composite, plot_contact_sheet, plot_montage
@@ -14,6 +15,7 @@ from galmerge_da.visualization.studies import (
 
 __all__ = [
     "color_composite",
+    "plot_candidates",
     "plot_completeness_purity",
     "plot_contact_sheet",
     "plot_examples",

@@ -6,9 +6,10 @@ import numpy as np
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.plugins import get_survey
+from galmerge_da.preprocessing import wavelengths
 from galmerge_da.visualization._axes import get_axes
 
-__all__ = ["color_composite", "plot_contact_sheet", "plot_montage"]
+__all__ = ["color_composite", "plot_contact_sheet", "plot_montage", "red_first"]
 
 _GAP = 2
 _INCHES_PER_IMAGE = 1.1
@@ -140,6 +141,13 @@ def plot_contact_sheet(table, ax=None, *, by="stage", values=None, n=8, image="i
     ax.set_yticks([(i + 0.5) * pitch for i in range(len(values))], [str(value) for value in values])
     ax.tick_params(length=0)
     return ax
+
+
+def red_first(bands, n_bands):
+    """Three evenly chosen bands, longest wavelength first; in the order they have where one is unknown."""
+    known = wavelengths(bands or ())
+    order = np.argsort(known)[::-1] if known and None not in known else np.arange(n_bands)
+    return [int(order[0]), int(order[n_bands // 2]), int(order[-1])]
 
 
 def _red_first(table):

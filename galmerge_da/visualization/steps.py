@@ -7,9 +7,8 @@ from matplotlib.patches import Circle, Rectangle
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.flags import decode_flags
-from galmerge_da.preprocessing import wavelengths
 from galmerge_da.visualization._axes import get_axes_grid, paper_style
-from galmerge_da.visualization.images import color_composite
+from galmerge_da.visualization.images import color_composite, red_first
 
 __all__ = ["plot_steps"]
 
@@ -87,23 +86,16 @@ def _pictures(steps):
     groups = {}
     for number, step in enumerate(steps):
         if step.picture:
-            order = _red_first(step)
+            order = red_first(step.bands, len(step.image))
             pictures[number] = np.clip(np.moveaxis(np.nan_to_num(step.image[order]), 0, -1) / 255, 0, 1)
         else:
             groups.setdefault((step.image.shape, step.bands), []).append(number)
     for numbers in groups.values():
         stack = np.stack([steps[number].image for number in numbers])
-        for number, picture in zip(numbers, color_composite(stack, order=_red_first(steps[numbers[0]])), strict=True):
+        order = red_first(steps[numbers[0]].bands, stack.shape[1])
+        for number, picture in zip(numbers, color_composite(stack, order=order), strict=True):
             pictures[number] = picture
     return pictures
-
-
-def _red_first(step):
-    """Three evenly chosen bands, longest wavelength first; in the order they have where one is unknown."""
-    n_bands = len(step.image)
-    known = wavelengths(step.bands or ())
-    order = np.argsort(known)[::-1] if known and None not in known else np.arange(n_bands)
-    return [int(order[0]), int(order[n_bands // 2]), int(order[-1])]
 
 
 def _outline(ax, step, *, is_frame):
