@@ -34,6 +34,7 @@ extensions = [*extensions, "sphinx_gallery.gen_gallery"]
 exclude_patterns = ["_build", "_generated", "gallery/*.rst", "auto_gallery/*.ipynb", "sg_execution_times.rst"]
 html_title = f"galmerge_da {release}"
 html_theme_options = {**html_theme_options, "show_toc_level": 2, "header_links_before_dropdown": 6}
+copybutton_line_continuation_character = "\\"
 html_static_path = ["_static"]
 html_favicon = "_static/favicon.svg"
 templates_path = ["_templates"]

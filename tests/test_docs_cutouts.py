@@ -38,7 +38,7 @@ def test_the_examples_in_python_run(tmp_path, monkeypatch):
     names = {}
     for block in re.findall(r"code-block:: python\n\n((?:   .*\n|\n)+)", TEXT):
         exec(textwrap.dedent(block), names)
-    assert open_cutouts("cutouts.fits").read().data.shape == (2, 3, 60, 60)
+    assert open_cutouts("cutouts.fits").read().data.shape == (2, 3, 120, 120)
     assert len(names["cutouts"]) == 3 and names["cutouts"]["image"].dtype == object
     assert any(mark.any() for mark in names["cutouts"]["neighbours"])
 

@@ -1,20 +1,48 @@
 """What the page on input shows is what can be done."""
 
 import re
+import shlex
 import textwrap
 from pathlib import Path
 
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
+from click.testing import CliRunner
 from input_forms import ON_DISK, PROPERTIES, ROWS, matrix
+from PIL import Image
+
+from galmerge_da import read_catalog, simulate
+from galmerge_da.cli import main
 
 PAGE = Path(__file__).parents[1] / "docs" / "input.rst"
 
 
+def blocks():
+    found = re.findall(r"code-block:: python\n\n((?:   .*\n|\n)+)", PAGE.read_text(encoding="utf-8"))
+    return [textwrap.dedent(block) for block in found]
+
+
+def test_the_example_of_own_pictures_runs_in_python_and_in_the_shell(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("images").mkdir()
+    galaxies = simulate(3, "sdss-jpeg", seed=1, n_jobs=1)
+    for row, image in enumerate(galaxies["image"]):
+        pixels = np.clip(255 * image / np.nanpercentile(image, 99.8), 0, 255).astype(np.uint8)
+        Image.fromarray(np.moveaxis(pixels, 0, -1)).resize((120, 120)).save(f"images/{row}.jpeg")
+    names = {}
+    exec(blocks()[0], names)
+    assert len(names["mergers"]) == 3 and not np.ma.getmaskarray(names["mergers"]["merger_prob"]).any()
+    assert Path("mergers.png").stat().st_size > 5_000
+    names["table"].write("table.csv")
+    (line,) = re.findall(r"\$ galmerge (classify table.csv .*)", PAGE.read_text(encoding="utf-8"))
+    done = CliRunner().invoke(main, shlex.split(f"{line} --overwrite --no-progress"))
+    assert done.exit_code == 0, done.output
+    assert read_catalog("mergers.fits")["merger_prob"].tolist() == names["mergers"]["merger_prob"].tolist()
+
+
 def test_the_example_of_a_mosaic_runs(tmp_path, monkeypatch):
-    (block,) = re.findall(r"code-block:: python\n\n((?:    ?.*\n|\n)+)", PAGE.read_text(encoding="utf-8"))
-    code = textwrap.dedent(block)
+    code = blocks()[1]
     assert "cutouts = extract_cutouts(" in code and "mergers = classify(cutouts)" in code
     monkeypatch.chdir(tmp_path)
     Table({"name": ["a", "b"], "x": [90, 100], "y": [80, 110]}).write("catalog.csv")

@@ -30,7 +30,7 @@ print({key: mergers.meta[key] for key in list(mergers.meta)[:8]})
 # The sixteen most and the sixteen least probable mergers, with their probabilities; a star marks true mergers. Look
 # at such a picture before you use a probability.
 
-order = np.argsort(mergers["merger_prob"])[::-1]
+order = np.argsort(np.ma.filled(mergers["merger_prob"], -1))[::-1]
 shown = [*order[:16], *order[-16:]]
 titles = [f"{mergers['merger_prob'][row]:.2f}{' *' if labels[row] else ''}" for row in shown]
 figure = plot_montage(cutouts["image"][shown], titles, n_columns=8, order=(2, 1, 0)).figure

@@ -89,7 +89,7 @@ def _case_differs(given, wanted):
     own, meant = (", ".join(names) for names in zip(*pairs, strict=True))
     return (
         f"; {own} differ from {meant} only by case, which are other filters in some surveys: where they are the same, "
-        f"name the bands {meant}"
+        f"name the bands {meant}; colours of a picture are none of them: name its survey"
     )
 
 
