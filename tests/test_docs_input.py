@@ -14,6 +14,7 @@ from PIL import Image
 
 from galmerge_da import read_catalog, simulate
 from galmerge_da.cli import main
+from galmerge_da.visualization import color_composite
 
 PAGE = Path(__file__).parents[1] / "docs" / "input.rst"
 
@@ -27,9 +28,8 @@ def test_the_example_of_own_pictures_runs_in_python_and_in_the_shell(tmp_path, m
     monkeypatch.chdir(tmp_path)
     Path("images").mkdir()
     galaxies = simulate(3, "sdss-jpeg", seed=1, n_jobs=1)
-    for row, image in enumerate(galaxies["image"]):
-        pixels = np.clip(255 * image / np.nanpercentile(image, 99.8), 0, 255).astype(np.uint8)
-        Image.fromarray(np.moveaxis(pixels, 0, -1)).resize((120, 120)).save(f"images/{row}.jpeg")
+    for row, picture in enumerate(color_composite(galaxies["image"])):
+        Image.fromarray(np.uint8(255 * picture)).resize((120, 120)).save(f"images/{row}.jpeg")
     names = {}
     exec(blocks()[0], names)
     assert len(names["mergers"]) == 3 and not np.ma.getmaskarray(names["mergers"]["merger_prob"]).any()
