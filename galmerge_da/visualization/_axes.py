@@ -10,14 +10,14 @@ from galmerge_da.exceptions import InputError
 
 __all__ = ["COLORS", "DOMAIN_MARKERS", "FULL_WIDTH", "get_axes", "get_axes_grid", "paper_style", "run_styles"]
 
-#: Okabe & Ito's colours, told apart by colour-blind readers too; black first, for the run without adaptation.
-COLORS = ("#000000", "#0072B2", "#56B4E9", "#D55E00", "#E69F00", "#009E73", "#CC79A7")
+#: Okabe & Ito's colours, told apart by colour-blind readers too; black first, for the run without adaptation. And grey.
+COLORS = ("#000000", "#0072B2", "#56B4E9", "#D55E00", "#E69F00", "#009E73", "#CC79A7", "#888888")
 #: Of the first domain, the second, and so on.
 DOMAIN_MARKERS = ("o", "^", "s", "D")
 #: Inches across both columns of a journal's page.
 FULL_WIDTH = 7.0
 
-_DASHES = ("-", "-", "--", "-", "--", "-.", ":")
+_DASHES = ("-", "-", "--", "-", "--", "-.", ":", "-")
 _STYLE = {
     "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fontsize": 7, "axes.linewidth": 0.6,
     "lines.linewidth": 1.2,

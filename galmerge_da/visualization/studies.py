@@ -87,7 +87,8 @@ def plot_completeness_purity(curves, axes=None, *, prevalence=0.05):
     """
     if not 0 < prevalence < 1:
         raise InputError(f"prevalence must be between 0 and 1, got {prevalence!r}")
-    grid = _panels(curves, axes)
+    n_runs = len({run for runs in curves.values() for run in runs})
+    grid = _panels(curves, axes, below=0.15 * -(-n_runs // 2) + 0.15)
     for ax, name, seeds, style in _each(grid, curves):
         lines = []
         for labels, scores in seeds:
@@ -101,7 +102,7 @@ def plot_completeness_purity(curves, axes=None, *, prevalence=0.05):
         ax.axhline(prevalence, color="0.6", linestyle=":", linewidth=0.8, zorder=0)
         ax.set(xlabel="completeness", xlim=(0, 1), ylim=(0, 1.005))
     grid[0].set_ylabel(f"purity at {100 * prevalence:g}% mergers")
-    grid[-1].legend(loc="upper right", frameon=False)
+    grid[0].legend(loc="upper left", bbox_to_anchor=(0, -0.14), ncols=2, frameon=False)  # curves may be anywhere
     return grid
 
 
