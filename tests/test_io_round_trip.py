@@ -148,7 +148,7 @@ def test_what_comes_back_is_equal_or_was_named(tmp_path_factory, table):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             write_catalog(table, path)
-        said = " ".join(str(warning.message) for warning in caught)
+        said = ", ".join(str(warning.message) for warning in caught) + ","
         again = read_catalog(path)
         assert len(again) == len(table) or not again.colnames
         new_names = again.colnames if len(again.colnames) == len(table.colnames) else table.colnames

@@ -69,8 +69,8 @@ class SurveyData:
         if not path.is_file():
             made = composite_pairs(self.galaxies, n, rows=rows, seed=seed, progress=self.progress, **self.reading)
             both = vstack([table, made], metadata_conflicts="silent")
-            for name in ("mass_ratio", "distance"):  # of those that have none
-                both[name] = np.ma.filled(both[name], np.nan)
+            for name, none in (("mass_ratio", np.nan), ("distance", np.nan), ("kind", "")):
+                both[name] = np.ma.filled(both[name], none)
             both.meta = table.meta
             save_cutouts(both, path)
         return path

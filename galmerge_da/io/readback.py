@@ -12,6 +12,9 @@ __all__ = ["lost"]
 #: Values that are compared at a time.
 _AT_ONCE = 2**20
 
+#: What may differ, in the order in which it is said.
+_ASPECTS = ("columns", "names", "units", "descriptions", "UCDs", "types", "masked values", "values", "meta")
+
 _KINDS = {"b": "bool", "i": "whole numbers", "u": "whole numbers", "f": "numbers", "c": "complex numbers", "U": "text"}
 
 
@@ -40,8 +43,7 @@ def lost(table, meta, again):
     """
     if len(again.colnames) and len(again) != len(table):
         raise InputError(f"{len(again)} rows would come back of {len(table)}")
-    there = again.meta
-    found = {"meta": [key for key, value in meta.items() if key not in there or _json(there[key]) != _json(value)]}
+    found = {what: [] for what in _ASPECTS}
     if len(again.colnames) == len(table.colnames):
         pairs = dict(zip(table.colnames, again.colnames, strict=True))
     else:
@@ -49,9 +51,11 @@ def lost(table, meta, again):
         found["columns"] = [name for name in table.colnames if name not in pairs]
     for name, other in pairs.items():
         if name != other:
-            found.setdefault("names", []).append(f"{name!r} is {other!r}")
+            found["names"].append(f"{name!r} is {other!r}")
         for what, how in _differences(table[name], again[other]):
-            found.setdefault(what, []).append(f"{name}: {how}" if how else name)
+            found[what].append(f"{name}: {how}" if how else name)
+    there = again.meta
+    found["meta"] = [key for key, value in meta.items() if key not in there or _json(there[key]) != _json(value)]
     return "; ".join(f"{what} ({', '.join(names)})" for what, names in found.items() if names)
 
 
