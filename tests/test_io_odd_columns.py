@@ -131,6 +131,12 @@ def test_dates_and_lengths_of_time(tmp_path, ending):
     assert "ISO 8601 in the file: when" in said and "seconds in the file: dt" in said
 
 
+def test_lengths_of_time_of_centuries_are_right(tmp_path):
+    """In nanoseconds they would not fit into 64 bits."""
+    back, _ = trip(tmp_path, Table({"dt": np.array([200_000, -200_000], "m8[D]"), "id": [1, 2]}), "fits")
+    assert back["dt"].tolist() == [200_000 * 86400.0, -200_000 * 86400.0]
+
+
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_halves_of_characters_and_names_with_line_breaks(tmp_path, ending):
     table = Table({"bad\n": ["a\udc80b", "a\0b"], "bad_": [1, 2]}, meta={"half": "\udc80"})

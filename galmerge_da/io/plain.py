@@ -104,7 +104,7 @@ def _plain_column(column):
         values = np.where(mask, "", np.datetime_as_string(values))
     elif kind == "m":
         what, unit = "lengths of time are seconds in the file", u.s
-        values = values.astype("m8[ns]") / np.timedelta64(1, "s")
+        values = values / np.timedelta64(1, "s")
     elif kind == "S":
         values = _decoded(values)
     elif values.dtype == np.float16:
