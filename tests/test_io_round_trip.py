@@ -127,16 +127,42 @@ def as_list(column):
     return [None if masked else value for masked, value in zip(mask, data, strict=True)]
 
 
-def same(old, new, suffix):
-    """Whether a column came back as it was."""
+def differences(old, new, suffix):
+    """What of a column came back otherwise."""
+    found = set()
+    if (old.description or None) != (new.info.description or None):
+        found.add("descriptions")
+    if old.unit != new.unit:
+        found.add("units")
+    if old.meta.get("ucd") != (new.info.meta or {}).get("ucd"):
+        found.add("UCDs")
     left, right = as_list(old), as_list(new)
     if suffix == ".fits" and old.dtype.kind in "fc":  # documented: a masked float is NaN there
         if None in left and any(value is not None and value != value for value in left):
-            return False
+            found.add("masked values")
         left = [old.dtype.type(math.nan).item() if value is None else value for value in left]
-    values = all(type(a) is type(b) and (a == b or (a != a and b != b)) for a, b in zip(left, right, strict=True))
-    facts = [((each.description or None), each.unit, (each.info.meta or {}).get("ucd")) for each in (old, new)]
-    return values and facts[0] == facts[1]
+    both = [(a, b) for a, b in zip(left, right, strict=True) if a is not None and b is not None]
+    if any(type(a) is not type(b) for a, b in both):
+        return found | {"types"}
+    if [value is None for value in left] != [value is None for value in right]:
+        found.add("masked values")
+    if any(a != b and (a == a or b == b) for a, b in both):
+        found.add("values")
+    return found
+
+
+#: Sentences that excuse what they name, beside the one that names each aspect.
+OTHERWISE = {
+    "descriptions": ["characters that no file holds are ? in the file: "],
+    "masked values": ["types ("],  # where the column has no value that is not masked, its type is what is lost
+    "values": ["characters that no file holds are ? in the file: "],
+}
+
+
+def is_named(names, aspect, said):
+    """Whether one of the names of a column stands in the part of the warnings that tells of an aspect."""
+    starts = [f"{aspect} (", *OTHERWISE.get(aspect, [])]
+    return any(name in text.partition(start)[2] for text in said for start in starts for name in names)
 
 
 @settings(deadline=None, max_examples=25)
@@ -148,17 +174,20 @@ def test_what_comes_back_is_equal_or_was_named(tmp_path_factory, table):
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             write_catalog(table, path)
-        said = ", ".join(str(warning.message) for warning in caught) + ","
+        said = [str(warning.message) for warning in caught]
         again = read_catalog(path)
         assert len(again) == len(table) or not again.colnames
-        new_names = again.colnames if len(again.colnames) == len(table.colnames) else table.colnames
+        plain = [name.replace("\n", "_").replace("\u2028", "_") for name in table.colnames]
+        new_names = again.colnames if len(again.colnames) == len(plain) else plain
         for old_name, name in zip(table.colnames, new_names, strict=True):
-            named = any(
-                each in said
-                for each in (f" {old_name},", f"({old_name}", f" {old_name}:", repr(old_name), f" {old_name})")
-            )
-            changed = name != old_name or name not in again.colnames or not same(table[old_name], again[name], suffix)
-            assert named or not changed, (suffix, old_name, said)
+            if name not in again.colnames:
+                assert is_named([old_name, name], "columns", said), (suffix, old_name, said)
+                continue
+            assert name == old_name or any(repr(old_name) in text for text in said)
+            found = differences(table[old_name], again[name], suffix)
+            assert table[old_name].dtype.kind not in "biuf" or "values" not in found, "nothing excuses changed numbers"
+            for aspect in found:
+                assert is_named([old_name, name], aspect, said), (suffix, old_name, aspect, said)
         if suffix == ".vot":
             assert "found no violations" in validate(str(path), output=None)
             parse(io.BytesIO(path.read_bytes()), verify="exception")
