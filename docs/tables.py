@@ -1,9 +1,13 @@
 """The tables of commands, flags, surveys and plugins, made from the code: they cannot fall behind it."""
 
 import click
+import numpy as np
+from astropy.table import Table
 
 from galmerge_da.cli import main
 from galmerge_da.flags import describe_flags
+from galmerge_da.inference.catalogue import HEADER, build_catalogue
+from galmerge_da.morphology import MEASURES
 from galmerge_da.options import describe_options
 from galmerge_da.plugins import WeightOptions, list_plugins
 
@@ -14,6 +18,8 @@ def write_tables(folder):
     flags = [(f"``{name}``", bit, meaning) for name, bit, meaning in describe_flags()]
     tables = {
         "flags": table(("Flag", "Bit", "Meaning"), flags),
+        "columns": table(("Column", "Unit", "UCD", "What it is"), columns()),
+        "header": table(("Key", "What it says"), [(f"``{key}``", meaning) for key, meaning in HEADER.items()]),
         "surveys": table(
             ("Survey", "Bands", "Pixel", 'PSF FWHM (")', "Depth (AB mag, 5 sigma)", "Reference"), surveys()
         ),
@@ -48,6 +54,18 @@ def commands():
         text = "\n".join(f"   {line}".rstrip() for line in context.get_help().splitlines())
         sections.append(f"{title}\n{'-' * len(title)}\n\n.. code-block:: text\n\n{text}\n")
     return "\n".join(sections)
+
+
+def columns():
+    """A row per column that `galmerge_da.classify` adds."""
+    names = ("merger", "nonmerger")
+    values, flags = np.zeros((1, 2)), np.zeros(1, np.int32)
+    measured = dict.fromkeys(MEASURES, values[:, 0])
+    made = build_catalogue(Table({"id": [0]}), values, values, values[:, 0], flags, names, {}, morphology=measured)
+    for name in made.colnames[1:]:
+        when = "; with ``morphology=True``" if name in MEASURES else ""
+        unit, ucd = made[name].unit or "", made[name].meta["ucd"]
+        yield f"``{name}``", unit, f"``{ucd}``", f"{made[name].info.description}{when}"
 
 
 def surveys():

@@ -8,7 +8,7 @@ from enum import IntFlag
 
 import numpy as np
 
-__all__ = ["FATAL", "Flag", "decode_flags", "describe_flags"]
+__all__ = ["DOUBTFUL", "FATAL", "Flag", "decode_flags", "describe_flags"]
 
 
 class Flag(IntFlag):
@@ -57,6 +57,9 @@ _MEANING = {
 
 #: A row with any of these has no image to classify.
 FATAL = Flag.UNREADABLE | Flag.BAD_SHAPE | Flag.BLANK
+
+#: A row with any of these may well be no galaxy, or not all of one: leave it out of a sample of mergers.
+DOUBTFUL = Flag.TOO_SMALL | Flag.RADIUS_UNKNOWN | Flag.OFF_EDGE | Flag.BANDS_MISSING
 
 
 def decode_flags(flags):

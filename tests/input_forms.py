@@ -27,6 +27,7 @@ from input_writers import (
     fits_table,
     fixed,
     flat,
+    folder_of_images,
     group,
     h5_group,
     h5_table,
@@ -62,7 +63,7 @@ from galmerge_da.io import open_cutouts, save_cutouts
 #: Rows of the matrix whose pixels stay on disk until their chunk is read.
 ON_DISK = {
     "FITS images", "FITS images, compressed", "FITS, an extension or a file a band", "npy images", "JPEG and PNG",
-    "CSV or ECSV table of paths", "FITS table", "FITS stack (N, C, H, W)", "``X.npy``, ``y.npy``",
+    "CSV or ECSV table of paths", "folder", "FITS table", "FITS stack (N, C, H, W)", "``X.npy``, ``y.npy``",
     "HDF5 table or group", "Parquet, Arrow tensors", "Parquet, lists", "Parquet, raw bytes", "Parquet, encoded images",
     "Multimodal Universe", "positions and images of the field",
 }  # fmt: skip
@@ -156,6 +157,10 @@ ROWS = {
     },
     "JPEG and PNG": {"JPEG": paths(write_picture, ".jpg"), "PNG": paths(write_picture, ".png")},
     "CSV or ECSV table of paths": {"CSV": text_table(".csv"), "ECSV": text_table(".ecsv")},
+    "folder": {
+        "folder": folder_of_images,
+        "folder as str": lambda f, p: (f"{folder_of_images(f, p)[0]}/", {"image": "of no meaning here"}),
+    },
     "FITS table": {
         "FITS table": fits_table,
         "FITS table as str": lambda f, p: (str(fits_table(f, p)[0]), {}),
@@ -294,6 +299,10 @@ PROPERTIES = {
     "CSV or ECSV table of paths": {
         "wcs": lambda f, p, v: text_table(".csv", lambda name, image: fits.writeto(name, image, v.to_header()))(f, p),
         "unit": lambda f, p, v: text_table(".csv", lambda name, image: fits.writeto(name, image, unit_card(v)))(f, p),
+    },
+    "folder": {
+        "wcs": lambda f, p, v: folder_of_images(f, p, v.to_header()),
+        "unit": lambda f, p, v: folder_of_images(f, p, unit_card(v)),
     },
     "FITS table": {"mask": masked_fits, "unit": fits_of_unit},
     "FITS stack (N, C, H, W)": {"unit": hlsp},

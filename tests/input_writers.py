@@ -119,6 +119,18 @@ def text_table(suffix, write=fits.writeto):
     return make
 
 
+def folder_of_images(folder, pixels, header=None):
+    """Files in several formats, one a galaxy, beside what is no image."""
+    (folder / "stamps").mkdir()
+    for row, image in zip(ids(pixels), pixels, strict=True):
+        suffix = (".fits", ".FIT", ".fits.gz")[row % 3]
+        fits.writeto(folder / "stamps" / f"{row}{suffix}", image, header)
+    for name in (".hidden.fits", "notes.txt", "catalogue.csv"):
+        (folder / "stamps" / name).write_text("no image")
+    (folder / "stamps" / "more.fits").mkdir()
+    return folder / "stamps", {}
+
+
 # -- data sets
 
 

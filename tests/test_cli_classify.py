@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from galmerge_da import Flag
 from galmerge_da.cli import main
+from galmerge_da.cli.classify import summarise
 from galmerge_da.inference import MergerClassifier
 from galmerge_da.io import read_catalog, save_cutouts
 from galmerge_da.models import build_network
@@ -125,6 +126,15 @@ def test_the_last_line_counts_rows_flags_and_mergers(cutouts, model, tmp_path):
     done = run(cutouts, "-o", path, "--model", model, "--threshold", 0, "--no-progress")
     assert done.stdout.startswith(f"{path}: 6 rows, 5 classified, 5 with merger_prob of at least 0; flags: BLANK 1")
     assert done.stdout.count("\n") == 1
+
+
+def test_doubtful_mergers_are_counted():
+    table = Table({"merger_prob": np.ma.array([0.9, 0.8, 0.7, 0.2], mask=[0, 0, 1, 0])})
+    table["flags"] = np.array([0, Flag.TOO_SMALL, Flag.NOT_CLASSIFIED | Flag.OFF_EDGE, Flag.OFF_EDGE], np.int32)
+    table.meta["GMTHRESH"] = 0.5
+    assert "2 with merger_prob of at least 0.5 (1 of them doubtful, see flags);" in summarise(table)
+    table["flags"] = np.int32(0)
+    assert summarise(table).endswith("2 with merger_prob of at least 0.5")
 
 
 @pytest.mark.parametrize("suffix", [".fits", ".fit", ".ecsv", ".vot", ".xml"])

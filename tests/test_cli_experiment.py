@@ -7,10 +7,15 @@ from click.testing import CliRunner
 
 from galmerge_da import experiments
 from galmerge_da.cli import main
+from galmerge_da.cli.experiment import RUNS
 
 
 def run(*arguments):
     return CliRunner().invoke(main, ["experiment", *map(str, arguments)])
+
+
+def test_the_help_lists_the_runs():
+    assert tuple(each.name for each in experiments.REAL_RUNS) == RUNS
 
 
 @pytest.mark.parametrize(

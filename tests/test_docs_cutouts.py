@@ -53,7 +53,7 @@ def test_the_examples_of_the_command_line_run_or_parse(tmp_path, monkeypatch):
             command = main.commands["cutouts"]
             assert command.make_context("cutouts", shlex.split(line)[1:]).params["service"] in SERVICES
             continue
-        done = CliRunner().invoke(main, [*shlex.split(line), "--overwrite"])
+        done = CliRunner().invoke(main, shlex.split(line))
         assert done.exit_code == 0, done.output
 
 

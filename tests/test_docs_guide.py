@@ -1,23 +1,35 @@
 """What the pages of the guide show can be done, and their lists have everything that there is."""
 
 import ast
+import dataclasses
+import doctest
 import importlib
 import re
 import runpy
 import shlex
 import textwrap
+import tomllib
 from pathlib import Path
 
+import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
-from galmerge_da import MergerClassifier, simulate, train
+from galmerge_da import classify, decode_flags, simulate
 from galmerge_da.adaptation import functional
 from galmerge_da.cli import main
-from galmerge_da.flags import Flag
-from galmerge_da.inference import default_model_path
+from galmerge_da.experiments import score
+from galmerge_da.experiments.recipes import SimulateOptions
+from galmerge_da.flags import DOUBTFUL, FATAL, Flag
+from galmerge_da.models import EntranceConfig
+from galmerge_da.options import make_config
 from galmerge_da.plugins import list_plugins
+from galmerge_da.preprocessing import PreprocessingRecipe
+from galmerge_da.training import Augmentation, DataOptions, ModelOptions, Recipe, TrainingOptions, read_recipe
+from galmerge_da.training.api import check_request
+from galmerge_da.visualization import color_composite
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -34,7 +46,7 @@ def blocks(page):
 def folder(tmp_path, monkeypatch):
     """Where ``cutouts.fits`` lies, made as the quick start says."""
     monkeypatch.chdir(tmp_path)
-    (line,) = re.findall(r"\$ galmerge (simulate .*)", (DOCS / "quickstart.rst").read_text(encoding="utf-8"))
+    line, *_ = re.findall(r"\$ galmerge (simulate .*)", (DOCS / "quickstart.rst").read_text(encoding="utf-8"))
     assert line.count("-n 500") == 1
     done = CliRunner().invoke(main, shlex.split(line.replace("-n 500", "-n 30")))
     assert done.exit_code == 0, done.output
@@ -61,17 +73,6 @@ def test_the_quick_start_trains(folder):
     assert (folder / "my_survey.safetensors").is_file()
 
 
-def test_the_gap_is_measured_as_the_page_says():
-    (code,) = blocks("gap.rst")
-    names = {
-        "classifier": MergerClassifier.load(default_model_path()),
-        "source": simulate(24, "sdss", seed=1),
-        "target": simulate(24, "sdss", seed=2),
-    }
-    exec(code, names)
-    assert names["gap"]["n_source"][0] == 24 and 0 <= names["gap"]["domain_auc"][0] <= 1
-
-
 def test_the_corrected_probability_is_right():
     text = (DOCS / "claims.rst").read_text(encoding="utf-8")
     found = re.search(r"of (\d+) per cent in the survey, a ``merger_prob`` of (\.\d+) becomes (\.\d+)", text)
@@ -95,6 +96,18 @@ def test_every_flag_is_on_the_page_with_its_bit(tmp_path):
     rows = re.findall(r"\* - ``(\w+)``\n +- (\d+)\n +- (\S.*)", (tmp_path / "flags.rst").read_text(encoding="utf-8"))
     assert {name: int(bit) for name, bit, _ in rows} == {flag.name: flag.value for flag in Flag}
     assert "_generated/flags.rst" in (DOCS / "flags.rst").read_text(encoding="utf-8")
+
+
+def test_every_column_and_key_of_a_catalogue_is_on_the_page(tmp_path):
+    runpy.run_path(DOCS / "tables.py")["write_tables"](tmp_path)
+    catalogue = classify(simulate(2, "sdss-jpeg", seed=1, n_jobs=1), morphology=True)
+    columns = re.findall(r"^   \* - ``(\w+)``", (tmp_path / "columns.rst").read_text(encoding="utf-8"), re.M)
+    assert columns == catalogue.colnames[-len(columns) :] and "merger_prob" in columns
+    keys = re.findall(r"^   \* - ``(\w+)``", (tmp_path / "header.rst").read_text(encoding="utf-8"), re.M)
+    assert keys == [key for key in catalogue.meta if key.startswith("GM")]
+    page = (DOCS / "flags.rst").read_text(encoding="utf-8")
+    assert "_generated/columns.rst" in page and "_generated/header.rst" in page
+    assert not [name for name in (*decode_flags(FATAL), *decode_flags(DOUBTFUL)) if f"``{name}``" not in page]
 
 
 @pytest.mark.parametrize("path", sorted((DOCS / "gallery").glob("*.py")), ids=lambda path: path.stem)
@@ -125,64 +138,166 @@ def test_the_picture_of_the_house_shows_its_floors():
     assert not {colours[room] for room in set(colours) - set(rules["TORCH_FREE"])} & {colours["flags"]}
 
 
-def tables(n, *surveys):
-    return [simulate(n, survey, seed=seed) for seed, survey in enumerate(surveys)]
-
-
-#: Page, number of the block -> words that make it quick, and names that the page takes for granted.
+#: Words of a page's examples -> words that make them quick. Nothing else is given to a page than the file of the
+#: quick start, ``cutouts.fits``, and a folder of ``pictures``.
 EXAMPLES = {
-    ("surveys.rst", 0): ({"600": "12"}, dict),
-    ("simulation.rst", 0): ({"600": "60"}, dict),
-    ("baselines.rst", 0): ({}, lambda: {"cutouts": simulate(12, "decals", seed=1)}),
-    ("baselines.rst", 1): ({"1000": "60"}, lambda: {"cutouts": simulate(12, "sdss-jpeg", seed=2)}),
-    ("studies.rst", 0): (
-        {
-            "9000": "100",
-            "3000": "20",
-            "train(source, seed=1)": 'train(source, seed=1, recipe={"training": {"epochs": 1}})',
-        },
-        lambda: {"cutouts": simulate(16, "sdss-jpeg", seed=2, classes="nonmerger")},
-    ),
-    ("adaptation.rst", 0): (
-        {"train(source": 'train(recipe={"training": {"epochs": 1}}, source=source', ", target, ": ", target=target, "},
-        lambda: (
-            dict(zip(("source", "target"), tables(60, "deepmerge-z2-pristine", "deepmerge-z2"), strict=True))
-            | {"train": train}
-        ),
-    ),
-    ("selection.rst", 0): (
-        {'{"training": {"selector"': '{"training": {"epochs": 2, "selector"'},
-        lambda: (
-            dict(zip(("source", "target"), tables(100, "deepmerge-z2-pristine", "deepmerge-z2"), strict=True))
-            | {"train": train}
-        ),
-    ),
+    "surveys.rst": {"600": "12"},
+    "simulation.rst": {"600": "60"},
+    "recipe.rst": {},
+    "gap.rst": {"500": "24"},
+    "baselines.rst": {"1000": "60"},
+    "studies.rst": {
+        "9000": "100",
+        "6000": "20",
+        '"epochs": 10': '"epochs": 1',
+    },
+    "adaptation.rst": {"2000": "60", '"epochs": 20': '"epochs": 1'},
+    "selection.rst": {"2000": "100", '"epochs": 20': '"epochs": 2'},
 }
-QUICK = {"surveys.rst", "simulation.rst", "baselines.rst"}
+SLOW = {"studies.rst", "adaptation.rst", "selection.rst"}
 
 
 @pytest.mark.filterwarnings("ignore:bands g, r, z were taken by wavelength", "ignore:the classifier puts")
 @pytest.mark.filterwarnings("ignore:no epoch")
 @pytest.mark.parametrize(
-    "page, number",
-    [
-        pytest.param(*key, marks=() if key[0] in QUICK else pytest.mark.slow, id=f"{key[0]}-{key[1]}")
-        for key in EXAMPLES
-    ],
+    "page", [pytest.param(page, marks=pytest.mark.slow if page in SLOW else ()) for page in EXAMPLES]
 )
-def test_the_examples_of_a_page_run(page, number, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    changes, given = EXAMPLES[page, number]
-    code = blocks(page)[number]
-    for shown, quick in changes.items():
-        assert shown in code
-        code = code.replace(shown, quick)
-    exec(code, given())
+def test_the_examples_of_a_page_run_as_they_are_copied(page, folder):
+    if '"pictures"' in (DOCS / page).read_text(encoding="utf-8"):
+        Path("pictures").mkdir()
+        galaxies = simulate(16, "sdss-jpeg", seed=2, classes="nonmerger", n_jobs=1)
+        for row, picture in enumerate(color_composite(galaxies["image"])):
+            Image.fromarray(np.uint8(255 * picture)).resize((120, 120)).save(f"pictures/{row:02}.jpeg")
+    codes = blocks(page)
+    for shown, quick in EXAMPLES[page].items():
+        assert any(shown in code for code in codes)
+        codes = [code.replace(shown, quick) for code in codes]
+    names = {}
+    for code in codes:
+        exec(code, names)
+    if page == "gap.rst":
+        assert names["gap"]["n_source"][0] == 24 and 0 <= names["gap"]["domain_auc"][0] <= 1
+
+
+def commands(pattern):
+    """Page and words of each command line of the pages and the README."""
+    for path in [*DOCS.glob("*.rst"), *DOCS.glob("development/*.rst"), DOCS.parent / "README.rst"]:
+        text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+        for line in re.findall(pattern, text, re.MULTILINE):
+            yield path.name, shlex.split(" ".join(line.split()), comments=True)
+
+
+def find_command(words):
+    """A command, its name and what follows it."""
+    command, (name, *words) = main, words
+    while name in command.commands:
+        command = command.commands[name]
+        if not hasattr(command, "commands") or not words:
+            break
+        name, *words = words
+    return command, name, words
+
+
+def test_every_command_of_a_page_is_one():
+    """With its options and arguments; pages with tests of their own run them too."""
+    lines = [*commands(r"^ +(?:\$ )?galmerge (.*)"), *commands(r"-m galmerge_da (.*)")]
+    assert len(lines) > 40
+    for page, words in lines:
+        command, name, words = find_command(words)
+        try:
+            command.make_context(name, words)
+        except click.ClickException as error:
+            raise AssertionError(f"{page}: galmerge {name}: {error.format_message()}") from error
+        except click.exceptions.Exit:
+            pass  # --help
+
+
+def test_every_command_in_a_sentence_is_one_with_its_options():
+    lines = list(commands(r"``galmerge ([a-z][^`]*)``"))
+    assert len(lines) > 20
+    for page, words in lines:
+        command, name, words = find_command(words)
+        assert command.name == name, f"{page}: galmerge {name}"
+        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        assert {word for word in words if word.startswith("-")} <= known, f"{page}: galmerge {name}"
+
+
+def test_the_options_of_the_scorer_are_those_of_the_pages(capsys):
+    with pytest.raises(SystemExit):
+        score.main(["--help"])
+    known = set(re.findall(r"--\w+", capsys.readouterr().out))
+    lines = list(commands(r"-m galmerge_da.experiments.score (.*)"))
+    assert lines
+    for page, words in lines:
+        assert {word for word in words if word.startswith("--")} <= known, page
+
+
+def test_every_recipe_of_a_page_is_read():
+    tables = {"data", "preprocessing", "model", "training", "adapt"}
+    read = set()
+    for path in [*DOCS.glob("*.rst"), *DOCS.glob("development/*.rst")]:
+        for block in re.findall(
+            r"code-block:: toml\n(?:   :caption: .*\n)?\n((?:   .*\n|\n)+)", path.read_text("utf-8")
+        ):
+            written = tomllib.loads(textwrap.dedent(block))
+            if set(written) <= tables:
+                for key in ("simulate", "simulate_target"):
+                    written.get("data", {}).pop(key, None)
+                check_request(read_recipe(written), has_target=True)
+                read.add(path.name)
+            else:  # of a plugin
+                assert "project" in written
+    assert read == {"adaptation.rst", "preprocessing.rst", "recipe.rst", "selection.rst"}
+
+
+def test_the_recipe_of_the_page_says_every_default():
+    text = (DOCS / "recipe.rst").read_text(encoding="utf-8")
+    (block,) = re.findall(r"code-block:: toml\n\n((?:   .*\n|\n)+)", text)
+    written = tomllib.loads(textwrap.dedent(block))
+    for key in ("simulate", "simulate_target"):
+        assert {field.name for field in dataclasses.fields(SimulateOptions)} == set(written["data"].pop(key))
+    assert set(written["adapt"]) == {"mmd", "dann"}
+    recipe, default = read_recipe(written), Recipe()
+    assert recipe.training == default.training and recipe.preprocessing == default.preprocessing
+    entrance = make_config(EntranceConfig, recipe.model.entrance, "the entrance")
+    assert entrance == EntranceConfig() and recipe.model.backbone == default.model.backbone
+    assert recipe.data == default.data
+    tables = {
+        DataOptions: written["data"],
+        ModelOptions: written["model"],
+        EntranceConfig: written["model"]["entrance"],
+        TrainingOptions: written["training"],
+        Augmentation: written["training"]["augmentation"],
+    }
+    for options, table in tables.items():
+        assert {field.name for field in dataclasses.fields(options)} == set(table)
+    named = {field.name for field in dataclasses.fields(PreprocessingRecipe)} - {"trained_scales"}
+    assert not [
+        name for name in named if not re.search(rf"^   (# .*)?\b{name}\b|\[preprocessing.{name}\]", block, re.M)
+    ]
+
+
+#: Pages whose examples have tests of their own, and where.
+ELSEWHERE = {
+    "backbones.rst": "test_docs_backbones.py",
+    "cutouts.rst": "test_docs_cutouts.py",
+    "flags.rst": "test_docs_guide.py",
+    "input.rst": "test_docs_input.py",
+    "plugin_guide.rst": "test_docs_plugin_guide.py",
+    "plugins.rst": "test_plugins_docs.py",
+    "preprocessing.rst": "test_docs_preprocessing.py",
+    "published_data.rst": "test_docs_published.py",
+    "quickstart.rst": "test_docs_guide.py",
+}
 
 
 def test_no_page_has_an_example_that_is_not_run():
-    """Pages with tests of their own, and these."""
-    others = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*.py"))
-    for path in [*DOCS.glob("*.rst"), *DOCS.glob("development/*.rst")]:
-        if blocks(path.relative_to(DOCS)):
-            assert path.name in others, f"no test runs the code of {path.name}"
+    pages = {path.name for path in [*DOCS.glob("*.rst"), *DOCS.glob("development/*.rst")] if blocks(path)}
+    assert pages == {*EXAMPLES, *ELSEWHERE}
+    for page, test in ELSEWHERE.items():
+        text = (Path(__file__).parent / test).read_text(encoding="utf-8")
+        assert f'"{page}"' in text and "code-block:: " in text
+
+
+def test_the_example_of_flags_is_right():
+    assert not doctest.testfile(str(DOCS / "flags.rst"), module_relative=False).failed

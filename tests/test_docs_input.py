@@ -32,13 +32,14 @@ def test_the_example_of_own_pictures_runs_in_python_and_in_the_shell(tmp_path, m
         Image.fromarray(np.uint8(255 * picture)).resize((120, 120)).save(f"images/{row}.jpeg")
     names = {}
     exec(blocks()[0], names)
+    assert read_catalog("mergers.fits")["id"].tolist() == ["0", "1", "2"]
     assert len(names["mergers"]) == 3 and not np.ma.getmaskarray(names["mergers"]["merger_prob"]).any()
     assert Path("mergers.png").stat().st_size > 5_000
-    names["table"].write("table.csv")
-    (line,) = re.findall(r"\$ galmerge (classify table.csv .*)", PAGE.read_text(encoding="utf-8"))
-    done = CliRunner().invoke(main, shlex.split(f"{line} --overwrite --no-progress"))
+    (line,) = re.findall(r"\$ galmerge (classify images .*)", PAGE.read_text(encoding="utf-8"))
+    done = CliRunner().invoke(main, shlex.split(f"{line} --no-progress"))
     assert done.exit_code == 0, done.output
-    assert read_catalog("mergers.fits")["merger_prob"].tolist() == names["mergers"]["merger_prob"].tolist()
+    for column in ("id", "image", "merger_prob"):
+        assert read_catalog("mergers.fits")[column].tolist() == names["mergers"][column].tolist()
 
 
 def test_the_example_of_a_mosaic_runs(tmp_path, monkeypatch):

@@ -1,11 +1,14 @@
 """What the page on published data says is so."""
 
+import inspect
 import io
 import re
+import textwrap
 from pathlib import Path
 
 import numpy as np
 
+from galmerge_da import experiments
 from galmerge_da.cli import main
 from galmerge_da.inference.convert import STATISTICS
 from galmerge_da.io import DATASETS, download
@@ -40,7 +43,11 @@ def test_its_example_reads_what_is_downloaded(file_server, tmp_path, monkeypatch
     file_server.publish("deepmerge-simsim", dict(zip(DATASETS["deepmerge-simsim"].files, contents, strict=True)))
     download("deepmerge-simsim", base_url=file_server.url)
     file_server.asked.clear()
-    code = re.findall(r"code-block:: python\n\n((?:   .*\n|\n)+)", PAGE.read_text(encoding="utf-8"))[0]
+    code, study = re.findall(r"code-block:: python\n\n((?:   .*\n|\n)+)", PAGE.read_text(encoding="utf-8"))
     names = {}
-    exec("\n".join(line[3:] for line in code.splitlines()), names)
+    exec(textwrap.dedent(code), names)
     assert len(names["source"]) == len(names["target"]) == 6 and not file_server.asked
+    asked, signature = [], inspect.signature(experiments.run_sim_to_sim)
+    monkeypatch.setattr(experiments, "run_sim_to_sim", lambda *a, **k: asked.append(signature.bind(*a, **k).arguments))
+    exec(textwrap.dedent(study), {})
+    assert asked == [{"folder": "sim-to-sim-published", "data": "deepmerge-simsim", "n": None}]

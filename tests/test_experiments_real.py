@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 from galmerge_da import simulate
 from galmerge_da.exceptions import InputError
 from galmerge_da.experiments import RealRun, report_real, run_sim_to_real, score_real, train_for_survey
-from galmerge_da.experiments.real_data import assign_folds, list_pictures, sdss_field, stand_in
+from galmerge_da.experiments.real_data import assign_folds, sdss_field, stand_in
 from galmerge_da.experiments.real_scores import completeness_at_purity, mean_rank
+from galmerge_da.experiments.sim_to_real import without_highest
 from galmerge_da.inference import MergerClassifier
 
 
@@ -106,19 +108,36 @@ def test_a_mean_rank_is_of_each_group_alone_and_does_not_lose_a_galaxy():
     np.testing.assert_allclose(mean_rank(values, np.exp(values)), (np.argsort(np.argsort(values)) + 0.5) / 50)
 
 
-def test_a_folder_of_pictures_is_a_table_of_them(tmp_path):
-    for name in ("b.jpeg", "a.PNG", "labels.csv"):
-        (tmp_path / name).touch()
-    table = list_pictures(tmp_path)
-    assert table["id"].tolist() == ["a", "b"] and table["image"][1] == str(tmp_path / "b.jpeg")
-    (tmp_path / "none").mkdir()
-    with pytest.raises(InputError, match="no JPEG or PNG pictures"):
-        list_pictures(tmp_path / "none")
+@given(scores=st.lists(st.floats(-9, 9), min_size=2, max_size=60))
+def test_a_second_round_sets_aside_the_tenth_that_ranks_highest(scores):
+    rows = np.arange(len(scores)) * 3 + 1
+    kept = without_highest(rows, np.array(scores))
+    aside = np.setdiff1d(rows, kept)
+    assert len(aside) == round(len(rows) / 10) and np.array_equal(kept, np.sort(kept)) and set(kept) <= set(rows)
+    by_row = dict(zip(rows, scores, strict=True))
+    assert not len(aside) or min(by_row[row] for row in aside) >= max(by_row[row] for row in kept)
 
 
 def test_the_stand_in_has_few_mergers():
     table = stand_in(40, prevalence=0.1)
     assert len(table) == 40 and table["label"].sum() == 4 and table["image"].dtype == np.uint8
+
+
+def check_the_second_round(folder, galaxies, first, settings):
+    """It begins with the first round's models, which are there, and composes nine tenths of what they saw."""
+    models, data = set((folder / "runs").iterdir()), set((folder / "data").iterdir())
+    second = RealRun("second", composites=first.composites, after=first)
+    catalogue = run_sim_to_real(folder, galaxies, **{**settings, "runs": [second]})
+    assert np.all(np.isfinite(catalogue["second"])) and catalogue.meta["RUNS"] == "second,second+asymmetry"
+    made = [path.name for path in set((folder / "runs").iterdir()) - models]
+    assert len(made) == 4 and all(name.startswith("second") for name in made)
+    composites = set((folder / "data").iterdir()) - data
+    assert len(composites) == 2
+    for path in composites:
+        fold = int(re.search(r"-fold(\d)-", path.name)[1])
+        seen = np.flatnonzero(catalogue["fold"] != fold)
+        used = {int(group[3:]) for group in Table.read(path)["group"] if group.startswith("row")}
+        assert used <= set(seen) and len(used) <= 0.9 * len(seen)
 
 
 @pytest.mark.slow
@@ -148,6 +167,7 @@ def test_the_study_classifies_every_galaxy_by_models_that_have_not_seen_it(tmp_p
     adapted = Table.read(tmp_path / "galaxies.ecsv")
     assert adapted["id"].tolist() == galaxies["id"].tolist() and len(set(adapted["sha256"])) == 50
     assert adapted["sha256"][7] == hashlib.sha256(galaxies["image"][7].tobytes()).hexdigest()
+    check_the_second_round(tmp_path, galaxies, runs[2], settings)
     others = run_sim_to_real(tmp_path, galaxies[:40], **{**settings, "runs": runs[:1], "seeds": (1,)})
     assert len(others) == 40 and len(list((tmp_path / "data").glob("target-without-fold*"))) == 3
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("model.safetensors")}

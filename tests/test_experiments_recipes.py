@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from galmerge_da.exceptions import ConfigError
+from galmerge_da.exceptions import ConfigError, GalmergeError
 from galmerge_da.experiments import recipes, run_recipe
 
 RECIPE = """
@@ -76,6 +76,25 @@ def test_without_any_source_the_recipe_is_refused(calls):
 def test_a_misspelt_option_is_named(calls):
     with pytest.raises(ConfigError, match=r"\[data\] simulate has no option 'servey'; did you mean 'survey'"):
         run_recipe({"data": {"simulate": {"n": 5, "servey": "sdss"}}})
+
+
+@pytest.mark.parametrize(
+    "tables, options, message",
+    [
+        ({"trainnig": {}}, {}, "no table .trainnig.; did you mean 'training'"),
+        ({"adapt": {"mdm": 1.0}}, {}, "'mdm'.*'mmd'"),
+        ({}, {"adapt": {"mmd": 1.0}}, "mmd: losses that adapt need a target"),
+        ({}, {"backbone": "deepmerg"}, "'deepmerg'.*'deepmerge'"),
+        ({"data": {"simulate": {"n": 5, "survey": "decal"}}}, {}, "'decal'.*'decals'"),
+        ({"model": {"entrance": {"rotaton_residual": True}}}, {}, "'rotaton_residual'.*'rotation_residual'"),
+        ({"model": {"entrance": {"stretch": "asin"}}}, {}, "'asin'.*'asinh'"),
+        ({"model": {"backbone": "resnet18", "options": {"botleneck": 8}}}, {}, "'botleneck'.*'bottleneck'"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_is_simulated(calls, tables, options, message):
+    with pytest.raises(GalmergeError, match=message):
+        run_recipe({"data": {"simulate": {"n": 5}}, **tables}, **options)
+    assert not calls
 
 
 @pytest.mark.parametrize("content", [b"[data\n", b"\xff\xfe\x00"])

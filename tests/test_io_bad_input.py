@@ -276,3 +276,9 @@ def test_text_in_a_block_of_objects_is_flagged():
         cutouts = open_cutouts(Table({"image": block})).read()
     assert cutouts.flags.tolist() == [0, Flag.UNREADABLE, 0, 0]
     assert np.array_equal(cutouts.data[[0, 2, 3]], GOOD[[0, 2, 3]])
+
+
+def test_a_folder_without_images_is_refused(tmp_path):
+    (tmp_path / "labels.csv").touch()
+    with pytest.raises(InputError, match="has no FITS, npy, JPEG or PNG files"):
+        open_cutouts(tmp_path)

@@ -111,6 +111,17 @@ def test_the_bands_of_a_colour_picture_are_red_green_and_blue(tmp_path):
         assert match_bands(cutouts.bands, ("g", "r", "z")) == [2, 1, 0]
 
 
+def test_radii_are_measured_where_that_is_asked_for():
+    table = Table({"image": IMAGES.astype(np.uint8)}, meta={"SURVEY": "sdss-jpeg", "RADPIX": 0.096, "STRETCH": True})
+    for survey in (None, "sdss-jpeg"):
+        cutouts = read(table, survey=survey, radius="measure")
+        assert cutouts.radii_per_pixel is None and cutouts.radius is None
+    table["measure"] = [3.0, 4, 5, 6]  # a column of that name is one
+    assert read(table, survey="sdss-jpeg", radius="measure").radius.tolist() == [3, 4, 5, 6]
+    again = read(read(survey="sdss", radius=3.0), radius="measure")
+    assert again.radii_per_pixel is None and again.radius is None
+
+
 def test_foreign_headers_do_not_decide():
     table = Table({"image": IMAGES}, meta={"SURVEY": "DECaLS", "BANDS": "g,r", "PIXSCALE": "none", "RADPIX": -1})
     opened = open_cutouts(table)
@@ -167,6 +178,15 @@ def test_columns_count_less_than_the_caller_and_more_than_a_header():
     assert read(table, image=table.colnames, bands=("a", "b", "c")).bands == ("a", "b", "c")
     numbered = in_columns(("image1", "image2", "image3"), BANDS="g,r,i")
     assert read(numbered, image=numbered.colnames).bands == ("g", "r", "i")
+
+
+def test_bands_in_another_order_than_the_data_state_are_taken_with_a_warning():
+    table = in_columns(("f_i", "f_r", "f_g"), BANDS="g,r,i")
+    with pytest.warns(InputWarning, match="the columns are called i, r, g, bands says g, r, i.*does not reorder"):
+        assert read(table, image=table.colnames, bands=("g", "r", "i")).bands == ("g", "r", "i")
+    with pytest.warns(InputWarning, match="the header says g, r, i, bands says r, g, i"):
+        assert read(Table({"image": IMAGES}, meta={"BANDS": "gri"}), bands="r,g,i").bands == ("r", "g", "i")
+    assert read(Table({"image": IMAGES}, meta={"BANDS": "gri"}), bands="g,r,i").bands == ("g", "r", "i")
 
 
 def test_columns_say_in_which_order_the_bands_of_a_survey_are():

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from galmerge_da.adaptation import AdaptationLoss, LossContext, StepContext
+from galmerge_da import plugins
+from galmerge_da.adaptation import AdaptationLoss, LossContext, StepContext, weighted
+from galmerge_da.exceptions import ConfigError
 from galmerge_da.models import build_network, network
 from galmerge_da.plugins import GROUPS, LossSpec
 from galmerge_da.testing import backbones, losses, surveys
@@ -91,6 +93,16 @@ def test_the_example_loss_keeps_the_contract(example):
     assert isinstance(spec, LossSpec)
     losses.check_loss_plugin(spec)
     losses.check_loss_plugin(spec, {"target": 0.5})
+
+
+def test_the_example_loss_is_asked_for_as_the_page_says(page, example, monkeypatch):
+    (spec,) = example("ClassCentersConfig")["galmerge_da_losses"]()
+    found = plugins.get_loss
+    monkeypatch.setattr(weighted, "get_loss", lambda name: spec if name == spec.name else found(name))
+    (call,) = re.findall(r"^   result = train\(source, target, adapt=(.*)\)$", page, re.M)
+    weighted.check_losses(eval(call))
+    with pytest.raises(ConfigError, match="targt"):
+        weighted.check_losses({"class-centers": {"targt": 0.5}})
 
 
 def test_the_example_backbone_makes_a_network(example, monkeypatch):

@@ -273,6 +273,8 @@ def test_the_whole_way_through_a_file(plain, tmp_path):
 
 
 def test_losses_without_a_target_are_refused():
+    with pytest.raises(PluginError, match="'mdm'.*'mmd'"):
+        train("nowhere.fits", adapt={"mdm": 1.0})
     with pytest.raises(ConfigError, match="mmd: losses that adapt need a target"):
         train(make_table(), adapt={"mmd": 1.0})
 

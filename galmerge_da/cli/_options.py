@@ -46,7 +46,7 @@ _READING = (
     click.option("--pixel-scale", type=click.FloatRange(min=0, min_open=True), help="Arcseconds per pixel."),
     click.option("--psf-fwhm", type=click.FloatRange(min=0, min_open=True), help="Width of the PSF in arcseconds."),
     click.option("--zero-point", type=float, help="AB magnitude of one unit of flux."),
-    click.option("--radius", help="Column of Petrosian radii, in pixels or an angle."),
+    click.option("--radius", help="Column of Petrosian radii, in pixels or an angle; or measure."),
 )
 
 

@@ -90,7 +90,7 @@ def summarise(table):
     """
     import numpy as np
 
-    from galmerge_da.flags import Flag
+    from galmerge_da.flags import DOUBTFUL, Flag
 
     flags = np.asarray(table["flags"])
     n_classified = int(np.sum((flags & Flag.NOT_CLASSIFIED) == 0))
@@ -98,5 +98,8 @@ def summarise(table):
     if "merger_prob" in table.colnames:
         threshold = table.meta["GMTHRESH"]
         probability = np.ma.filled(np.ma.asarray(table["merger_prob"], dtype=float), np.nan)
-        parts.append(f"{int(np.sum(probability >= threshold))} with merger_prob of at least {threshold:g}")
+        mergers = probability >= threshold
+        part = f"{int(np.sum(mergers))} with merger_prob of at least {threshold:g}"
+        doubtful = int(np.sum(mergers & ((flags & DOUBTFUL) != 0)))
+        parts.append(f"{part} ({doubtful} of them doubtful, see flags)" if doubtful else part)
     return ", ".join(parts) + count_flags(flags)

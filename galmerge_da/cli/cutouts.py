@@ -23,9 +23,7 @@ __all__ = ["cutouts"]
 @click.option("--service", help="Ask a server instead: legacy, hips2fits or sdss.")
 @click.option("--survey", help="What the server calls the images: layer, HiPS with {band}, or data release.")
 @click.option("--pixel-scale", type=click.FloatRange(min=0, min_open=True), help="Arcseconds per pixel, of a server.")
-@click.option(
-    "--rate", type=click.FloatRange(min=0, min_open=True), default=1.0, help="Questions a second, of a server."
-)
+@click.option("--rate", type=click.FloatRange(min=0, min_open=True), default=1.0, help="Requests a second to a server.")
 @click.option("--timeout", type=click.FloatRange(min=0, min_open=True), help="Seconds to wait for a server.")
 @click.option(
     "--cache", type=click.Path(path_type=Path, file_okay=False), show_default="OUTPUT.parts",

@@ -10,6 +10,9 @@ from galmerge_da.cli._host import Command, show_table
 
 __all__ = ["experiment"]
 
+#: Names of `galmerge_da.experiments.REAL_RUNS`, which is slow to import.
+RUNS = ("noDA", "MMD", "TL+MMD", "MMD+F", "ADA", "MMD+prior", "composites", "composites2")
+
 _N_JOBS = click.option("-j", "--jobs", type=click.IntRange(min=1), default=2, help="Runs at a time.")
 _SEEDS = click.option(
     "--seed",
@@ -70,7 +73,9 @@ def sim_to_sim(output, number, epochs, backbones, data, full, seeds, jobs, progr
 @click.option(
     "--folds", type=click.IntRange(min=2), default=5, help="Parts that are scored by what adapted to the others."
 )
-@click.option("--run", "names", multiple=True, show_default="all", help="Name of a run; repeat it.")
+@click.option(
+    "--run", "names", multiple=True, show_default="all", metavar="NAME", help=f"{', '.join(RUNS)}; repeat it."
+)
 @click.option("--train", "final", metavar="RUN", help="Also train this run on all galaxies: model.safetensors.")
 @click.option("--label", help="Column of labels, looked at once everything is classified. Needs --ledger.")
 @click.option("--kind", help="Column of the kinds of galaxies that are no mergers.")

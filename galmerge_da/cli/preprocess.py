@@ -23,7 +23,7 @@ _PICTURES = (".png", ".pdf", ".svg")
 @click.option("--mask", help="Column of masks, True where a pixel must not be used.")
 @click.option("--overwrite", is_flag=True, help="Replace the output if it exists.")
 def preprocess(cutouts, output, explain, column, model, recipe, mask, overwrite, **options):
-    """Make of CUTOUTS the frames that a network sees.
+    """Turn CUTOUTS into the frames that a network sees.
 
     CUTOUTS is what galmerge classify takes. The frames go into OUTPUT, a data
     set (.fits). With --explain, OUTPUT is a picture (.png, .pdf or .svg) of one

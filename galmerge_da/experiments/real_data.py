@@ -15,7 +15,7 @@ from galmerge_da.preprocessing import PreprocessingRecipe, preprocess
 from galmerge_da.simulation import simulate
 from galmerge_da.training.composites import composite_pairs
 
-__all__ = ["SurveyData", "assign_folds", "list_pictures", "read_survey", "sdss_field", "stand_in"]
+__all__ = ["SurveyData", "assign_folds", "read_survey", "sdss_field", "stand_in"]
 
 SURVEY = "sdss-jpeg"
 #: Of the simulated source.
@@ -86,7 +86,7 @@ def read_survey(folder, galaxies, *, image, survey, n, progress=False):
     ----------
     folder : path-like
     galaxies : object
-        A folder of pictures, or any form that `~galmerge_da.io.open_cutouts` takes; None for a `stand_in`.
+        Any form that `~galmerge_da.io.open_cutouts` takes; None for a `stand_in`.
     image : str
         Column of images or paths.
     survey : str
@@ -105,8 +105,6 @@ def read_survey(folder, galaxies, *, image, survey, n, progress=False):
     if galaxies is None:
         galaxies, look = stand_in(), SURVEY
         image, survey = "image", None
-    elif isinstance(galaxies, str | Path) and Path(galaxies).is_dir():
-        galaxies, image = list_pictures(galaxies), "image"
     reading = {"image": image, "survey": survey}
     source = folder / f"source-{look}-n{n}-seed{SEED}.fits"
     if not source.is_file():
@@ -124,29 +122,6 @@ def _frames(galaxies, reading, bands):
     table["radius"] = np.full(len(table), recipe.size / recipe.frame_radii) * u.pix
     table.meta = {"BANDS": ",".join(recipe.bands), "STRETCH": False, "RADPIX": recipe.frame_radii / recipe.size}
     return table
-
-
-def list_pictures(folder):
-    """The pictures in a folder, as a table.
-
-    Parameters
-    ----------
-    folder : path-like
-
-    Returns
-    -------
-    `~astropy.table.Table`
-        ``id``, the name of the file without its ending, and ``image``, its path; sorted by name.
-
-    Raises
-    ------
-    InputError
-        If there is none.
-    """
-    paths = sorted(path for path in Path(folder).iterdir() if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
-    if not paths:
-        raise InputError(f"{folder} has no JPEG or PNG pictures")
-    return Table({"id": [path.stem for path in paths], "image": [str(path) for path in paths]})
 
 
 def sdss_field(objid):

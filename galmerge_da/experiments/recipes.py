@@ -8,12 +8,15 @@ recipe may say instead what to simulate::
     simulate_target = {n = 2000, survey = "deepmerge-z2", seed = 2}
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from galmerge_da.exceptions import ConfigError
 from galmerge_da.options import make_config
+from galmerge_da.plugins import get_survey
 from galmerge_da.simulation import simulate
-from galmerge_da.training import read_tables, train
+from galmerge_da.training import read_recipe, read_tables, train
+from galmerge_da.training.api import check_request
 
 __all__ = ["SimulateOptions", "run_recipe"]
 
@@ -65,17 +68,22 @@ def run_recipe(recipe, source=None, target=None, *, progress=False, **options):
         If the recipe does not exist.
     """
     recipe = read_tables(recipe)
-    data = dict(recipe.get("data", {}))
-    source = _data(source, data.pop("simulate", None), "simulate", progress)
-    target = _data(target, data.pop("simulate_target", None), "simulate_target", progress)
-    if source is None:
+    data = recipe.get("data", {})
+    asked = {key: data[key] for key in ("simulate", "simulate_target") if isinstance(data, Mapping) and key in data}
+    if asked:
+        recipe["data"] = {key: value for key, value in data.items() if key not in asked}
+    made = {key: make_config(SimulateOptions, value, f"recipe: [data] {key}") for key, value in asked.items()}
+    if source is None and "simulate" not in made:
         raise ConfigError("no source: give one, or say what to simulate in the recipe's [data]")
-    return train(source, target, recipe={**recipe, "data": data}, progress=progress, **options)
+    keywords = {name: options.get(name) for name in ("adapt", "backbone", "seed")}
+    check_request(read_recipe(recipe, **keywords), has_target=target is not None or "simulate_target" in made)
+    for config in made.values():
+        get_survey(config.survey)
+    source = _simulate(made["simulate"], progress) if source is None else source
+    if target is None and "simulate_target" in made:
+        target = _simulate(made["simulate_target"], progress)
+    return train(source, target, recipe=recipe, progress=progress, **options)
 
 
-def _data(given, options, key, progress):
-    """What was given, else what the recipe simulates, else None."""
-    if given is not None or options is None:
-        return given
-    config = make_config(SimulateOptions, options, f"recipe: [data] {key}")
+def _simulate(config, progress):
     return simulate(config.n, config.survey, seed=config.seed, progress=progress)

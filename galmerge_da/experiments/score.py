@@ -1,8 +1,9 @@
 """Score a classifier on real labels, beside rotational asymmetry, and write the look down.
 
 Labels of real galaxies are for final scores only, and every look at them
-counts: nothing may be tuned on what is seen. This is the only place that
-looks, and each look becomes a line of a ledger::
+counts: nothing may be tuned on what is seen. Besides ``galmerge
+experiment sim-to-real --label`` this is the only place that looks, and each
+look becomes a line of a ledger::
 
     python -m galmerge_da.experiments.score labels.csv --image filename \\
         --label merger --survey sdss-jpeg --ledger docs/looks.jsonl
@@ -80,14 +81,14 @@ def main(arguments=None):
     """
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="python -m galmerge_da.experiments.score", description=__doc__.split("\n")[0])
-    parser.add_argument("source")
-    parser.add_argument("--label", required=True)
-    parser.add_argument("--ledger", required=True)
-    parser.add_argument("--image", default="image")
-    parser.add_argument("--survey")
-    parser.add_argument("--model")
+    parser.add_argument("source", help="labelled galaxies, in any form that galmerge classify takes")
+    parser.add_argument("--label", required=True, help="column of labels: 1 for a merger, 0 for another galaxy")
+    parser.add_argument("--ledger", required=True, help="file to which the look is added")
+    parser.add_argument("--image", default="image", help="column of images or of their paths")
+    parser.add_argument("--survey", help="what the images are, as in galmerge classify")
+    parser.add_argument("--model", help="model file; the packaged one by default")
     parser.add_argument("--dataset", help="name of the data; that of the source's folder by default")
-    parser.add_argument("--note", default="")
+    parser.add_argument("--note", default="", help="words for the ledger")
     given = parser.parse_args(arguments)
     dataset = given.dataset or Path(given.source).resolve().parent.name
     names = {given.source: dataset, given.model: given.model and Path(given.model).name}

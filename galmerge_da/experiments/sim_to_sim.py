@@ -62,7 +62,14 @@ POSTER = {
 }
 
 RECIPE = {
-    "training": {"epochs": 20, "learning_rate": 1e-3, "betas": [0.7, 0.8], "weight_decay": 1e-3, "patience": 20},
+    "training": {
+        "epochs": 20,
+        "learning_rate": 1e-3,
+        "betas": [0.7, 0.8],
+        "weight_decay": 1e-3,
+        "patience": 20,
+        "precision": "bfloat16",
+    },
 }
 
 

@@ -72,7 +72,8 @@ def classify(
         True where a pixel must not be used.
     radius : str, `~astropy.units.Quantity` or array, optional
         Petrosian radius of each galaxy: pixels or an angle, or its column.
-        Without it the radius is measured.
+        Without it the radius is that which a survey or the data set states for its frames, else it is
+        measured; ``"measure"`` measures it in any case.
     threshold : float, optional
         Probability from which a galaxy is taken as a merger; only written to
         the header. The model's own by default.

@@ -14,6 +14,7 @@ from galmerge_da.morphology import MEASURES
 
 __all__ = [
     "CITATION",
+    "HEADER",
     "append_columns",
     "build_catalogue",
     "catalogue_meta",
@@ -23,6 +24,22 @@ __all__ = [
 ]
 
 CITATION = "Ciprijanovic et al. 2021, MNRAS 506, 677"
+#: Key of the header of a catalogue -> what it says.
+HEADER = {
+    "GMVERS": "version of this package",
+    "GMDATE": "time of classification, UTC",
+    "GMSHA256": "fingerprint of the weights",
+    "GMTRAIN": "version of the package that trained the network, and when",
+    "GMBACK": "backbone",
+    "GMCLASS": "classes",
+    "GMLOSS": "losses of domain adaptation, with their weights",
+    "GMSRC": "source domain",
+    "GMTGT": "target domain",
+    "GMPREP": "preprocessing",
+    "GMCALIB": "temperature and bias of the calibration",
+    "GMTHRESH": "probability from which a galaxy counts as a merger; it selects nothing",
+    "GMCITE": "what to cite",
+}
 _UCD = "stat.probability;src.morph.type"
 _MORPHOLOGY_UCD = "src.morph.param"
 
@@ -160,13 +177,7 @@ def catalogue_meta(classifier, threshold):
     Returns
     -------
     dict
-        ``GMVERS`` version of this package; ``GMDATE`` time of classification,
-        UTC; ``GMSHA256`` fingerprint of the weights; ``GMTRAIN`` version of the
-        package that trained, and when; ``GMBACK`` backbone; ``GMCLASS``
-        classes; ``GMLOSS`` domain-adaptation losses with their weights;
-        ``GMSRC`` and ``GMTGT`` source and target domain; ``GMPREP``
-        preprocessing; ``GMCALIB`` temperature and bias; ``GMTHRESH``
-        threshold; ``GMCITE`` what to cite.
+        The keys of `HEADER`, which has a word on each.
     """
     provenance = classifier.provenance
     calibrator = classifier.calibrator

@@ -173,6 +173,15 @@ class MergerClassifier:
         ------
         OSError
             If the folder does not exist or cannot be written to.
+
+        Examples
+        --------
+        >>> from galmerge_da import MergerClassifier
+        >>> from galmerge_da.inference import default_model_path
+        >>> classifier = MergerClassifier.load(default_model_path())
+        >>> classifier.save("copy.safetensors")
+        >>> MergerClassifier.load("copy.safetensors").weights_sha256 == classifier.weights_sha256
+        True
         """
         network = self.network.describe()
         header = {
@@ -206,6 +215,13 @@ class MergerClassifier:
         ModelFileError
             If the file is damaged, of another kind (a pickle is never opened),
             newer than this version, or needs a backbone that is not installed.
+
+        Examples
+        --------
+        >>> from galmerge_da import MergerClassifier
+        >>> from galmerge_da.inference import default_model_path
+        >>> MergerClassifier.load(default_model_path()).bands
+        ('i', 'r', 'g')
         """
         tensors, header = read_model_file(path)
         try:

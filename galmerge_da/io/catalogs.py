@@ -55,6 +55,12 @@ def write_catalog(table, path, overwrite=False):
     InputWarning
         If anything is left out of the file or comes back otherwise (columns,
         their names, units, types, masks and values, entries of meta), naming it.
+
+    Examples
+    --------
+    >>> from galmerge_da import classify, simulate, write_catalog
+    >>> mergers = classify(simulate(2, "sdss-jpeg", seed=1))
+    >>> write_catalog(mergers, "mergers.fits", overwrite=True)
     """
     if not isinstance(table, Table):
         raise InputError(f"a catalogue must be a Table, got {type(table).__name__}")
@@ -103,6 +109,14 @@ def read_catalog(path):
     InputError
         If the ending is not known, its extra is not installed, or the file is
         missing or damaged.
+
+    Examples
+    --------
+    >>> from astropy.table import Table
+    >>> from galmerge_da import read_catalog, write_catalog
+    >>> write_catalog(Table({"id": [1, 2], "merger_prob": [0.2, 0.9]}), "few.ecsv", overwrite=True)
+    >>> read_catalog("few.ecsv")["merger_prob"].tolist()
+    [0.2, 0.9]
     """
     reader = _READERS[check_format(path)]
     if not Path(path).is_file():

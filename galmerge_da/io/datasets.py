@@ -29,7 +29,9 @@ __all__ = ["WEIGHT_DESCRIPTION", "Held", "hold", "numbered", "save_cutouts"]
 #: Description of a column of weights; one that has it is taken up again.
 WEIGHT_DESCRIPTION = "inverse variance (band, y, x)"
 
-_KINDS = "a FITS table or image, an HDF5 or Parquet data set, X.npy, a CSV or ECSV table, or one image file"
+_KINDS = "a FITS table or image, an HDF5 or Parquet data set, X.npy, a CSV or ECSV table, an image file or a folder"
+#: Files of one image each, by name, in a folder; hidden ones are not among them.
+_IMAGE_FILE = re.compile(r"([^.].*)\.(?:jpe?g|png|npy|(?:fits?|fts)(?:\.(?:gz|bz2|xz|fz))?)", re.IGNORECASE)
 _LAZY = {"HDF5": open_hdf5, "Parquet": open_parquet}
 
 
@@ -192,7 +194,7 @@ def _has_paths(column):
 def _hold_path(path, image, masks):
     path, extension = split_extension(path)
     if path.is_dir():
-        raise InputError(f"{path} is a folder: hand over a Table with a column of paths")
+        return _hold_table(_list_images(path), "image", masks)
     kind = sniff(path)
     if kind in _LAZY:
         names = _names(image)
@@ -208,6 +210,15 @@ def _hold_path(path, image, masks):
     if path.suffix.lower() in (".csv", ".ecsv"):
         return _hold_table(_read_text(path), image, masks, path.parent)
     raise InputError(f"{path} is not {_KINDS}")
+
+
+def _list_images(folder):
+    """A table with a row for each image file of a folder: ``id``, its name without the ending, and its path."""
+    found = ((path, _IMAGE_FILE.fullmatch(path.name)) for path in sorted(folder.iterdir()))
+    images = [(name[1], str(path)) for path, name in found if name and path.is_file()]
+    if not images:
+        raise InputError(f"the folder {folder} has no FITS, npy, JPEG or PNG files")
+    return Table(rows=images, names=("id", "image"))
 
 
 def _read_text(path):

@@ -82,6 +82,17 @@ def find_sources(
     ------
     InputError
         If the image cannot be read, an option is not positive, or there are several tiles without a WCS.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from galmerge_da import find_sources
+    >>> y, x = np.indices((100, 100))
+    >>> spot = 50 * np.exp(-0.1 * ((x - 40) ** 2 + (y - 60) ** 2))
+    >>> field = spot + np.random.default_rng(1).normal(size=(100, 100))
+    >>> found = find_sources(field)
+    >>> len(found), round(found["x"][0]), round(found["y"][0])
+    (1, 40, 60)
     """
     if not n_sigma > 0 or not n_pixels >= 1:
         raise InputError(f"n_sigma and n_pixels must be positive, got {n_sigma} and {n_pixels}")

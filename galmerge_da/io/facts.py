@@ -264,10 +264,13 @@ def gather_facts(pixels, table, meta, *, bands, columns=None, survey, pixel_scal
     said = {key: stated(meta, key) for key in ("SURVEY", "BANDS", "RADPIX", "STRETCH", "PIXSCALE")}
     said = {key: stated(pixels.facts, key) if value is None else value for key, value in said.items()}
     spec = survey or _survey_of_header(said["SURVEY"], n_bands)
-    names = bands or _bands(columns, parse_bands(said["BANDS"], n_bands), survey, spec)
+    header = parse_bands(said["BANDS"], n_bands)
+    names = bands or _bands(columns, header, survey, spec)
     if names is not None and len(names) != n_bands and n_rows:
         origin = "bands" if bands else f"survey {spec.name!r}"
         raise InputError(f"{origin} names {len(names)} band(s) ({', '.join(names)}), but the images have {n_bands}")
+    if bands:
+        _compare_order(bands, columns, header)
     # a data set knows its own frames better than the preset it was made with
     own = survey is None or said["SURVEY"] == survey.name
     radii_per_pixel = (_positive(said["RADPIX"]) if own else None) or (survey and survey.radii_per_pixel)
@@ -287,8 +290,8 @@ def gather_facts(pixels, table, meta, *, bands, columns=None, survey, pixel_scal
     stretched = pixels.stretched or _is_stretched(pixels, survey, said["STRETCH"])
     zero = None if zero_point is None else _zero_point(zero_point, n_bands)
     if zero is None and not stretched:
-        header = stated(meta, "ZEROPNT")
-        zero = _known_zero_point(pixels, stated(meta, "MAGZERO") if header is None else header, spec, names)
+        said_zero = stated(meta, "ZEROPNT")
+        zero = _known_zero_point(pixels, stated(meta, "MAGZERO") if said_zero is None else said_zero, spec, names)
     depth = None if spec is None or spec.depth is None else _of_bands(spec, spec.depth, names)
     return Facts(names, spec and spec.name, scale, fwhm, radii_per_pixel, stretched, zero, depth)
 
@@ -302,6 +305,18 @@ def _bands(columns, header, survey, spec):
         return columns or header or (spec and spec.bands)
     orders = [names for names in (columns, header) if names is not None and set(names) == set(survey.bands)]
     return orders[0] if orders else survey.bands
+
+
+def _compare_order(bands, columns, header):
+    """Warn where the caller has the bands of the data in another order: columns and headers are seldom wrong."""
+    stated, origin = (columns, "the columns are called") if columns else (header, "the header says")
+    if stated and stated != bands and set(stated) == set(bands):
+        warnings.warn(
+            f"{origin} {', '.join(stated)}, bands says {', '.join(bands)}: the latter is believed; it names the bands "
+            "in the order they have, and does not reorder them",
+            InputWarning,
+            stacklevel=4,
+        )
 
 
 def _of_bands(spec, values, names):

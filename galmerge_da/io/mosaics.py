@@ -114,6 +114,15 @@ def extract_cutouts(catalog, images, size, *, bands=None, weights=None, masks=No
     InputWarning
         If positions lie on no image, a column of the catalogue is renamed to make place for ours, or only
         some images have weights.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from galmerge_da import extract_cutouts
+    >>> field = np.random.default_rng(1).normal(size=(2, 200, 200))
+    >>> cutouts = extract_cutouts([(100, 80), (50, 120)], field, 61, bands=("g", "r"))
+    >>> cutouts["image"].shape
+    (2, 2, 61, 61)
     """
     catalog = as_table(catalog)
     tiles = open_tiles(images, bands, weights, masks)

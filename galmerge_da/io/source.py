@@ -1,6 +1,7 @@
 """`open_cutouts`: whatever the caller holds becomes chunks of `Cutouts`."""
 
 import warnings
+from dataclasses import replace
 
 import astropy.units as u
 import numpy as np
@@ -24,6 +25,9 @@ FOUND_ANEW = (
     Flag.NOT_CLASSIFIED | Flag.UNREADABLE | Flag.BAD_SHAPE | Flag.BLANK | Flag.OFF_EDGE
     | Flag.PIXEL_SCALE_UNKNOWN | Flag.PIXEL_SCALE_DIFFERS | Flag.PSF_UNMATCHED | Flag.UNIT_DOUBTFUL
 )  # fmt: skip
+
+#: What a caller says for radii that are to be measured.
+MEASURE = "measure"
 
 #: Upper limit of the pixels in one chunk (512 MiB of float32).
 MOST_PIXELS = 2**27
@@ -206,6 +210,7 @@ def open_cutouts(
           `~astropy.nddata.CCDData` or `~astropy.nddata.Cutout2D`;
         - an array or tensor ``(N, H, W)``, ``(N, C, H, W)`` or ``(N, H, W, C)``;
         - a list of images of any size, of NDData, or of paths;
+        - the path of a folder of image files, one a galaxy: the column ``id`` has their names;
         - the path of a FITS table with a column of images or paths; of a FITS
           image ``(N, C, H, W)`` with labels in its first extension; of
           ``X.npy`` with labels in ``y.npy``; of a CSV or ECSV table with a
@@ -238,7 +243,8 @@ def open_cutouts(
         array ``(N, H, W)`` or like the images.
     radius : str, `~astropy.units.Quantity`, array_like or float, optional
         Petrosian radius: a column, or one value for all or one a row. Pixels,
-        or an angle where the pixel scale is known.
+        or an angle where the pixel scale is known. ``"measure"``, where no column is called so, has all
+        measured on the images, also where a survey or a header says how images are scaled to their galaxies.
     chunk_size : int, optional
         Most rows in one chunk; fewer where images are large.
 
@@ -303,6 +309,8 @@ def make_source(pixels, facts, table, radius, chunk_size):
     """
     if isinstance(chunk_size, bool) or not isinstance(chunk_size, (int, np.integer)) or chunk_size < 1:
         raise InputError(f"chunk_size must be a positive integer, got {chunk_size!r}")
+    if isinstance(radius, str) and radius == MEASURE and MEASURE not in table.colnames:
+        radius, facts = None, replace(facts, radii_per_pixel=None)
     radius = radii(radius, table, pixels.n_rows)
     if radius[0] is not None and not radius[1] and facts.pixel_scale is None and not pixels.has_wcs and pixels.n_rows:
         raise InputError("radius is an angle: give pixel_scale too, or radius in pixels")

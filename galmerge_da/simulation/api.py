@@ -107,6 +107,15 @@ def simulate(n, survey="deepmerge-z2", *, seed=0, classes=CLASSES, n_jobs=None, 
         If ``n``, ``seed`` or ``n_jobs`` is not a sensible integer, or a class is unknown.
     PluginError
         If no survey has that name.
+
+    Examples
+    --------
+    >>> from galmerge_da import simulate
+    >>> galaxies = simulate(6, "decals", seed=1)
+    >>> galaxies["image"].shape
+    (6, 3, 75, 75)
+    >>> sorted(galaxies["label"].tolist())
+    [0, 0, 0, 1, 1, 1]
     """
     n, seed = _check_integer("n", n, 0), _check_integer("seed", seed, 0)
     survey = survey if isinstance(survey, SurveySpec) else get_survey(survey)

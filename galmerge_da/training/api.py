@@ -22,7 +22,8 @@ from galmerge_da.metrics import (
     expected_calibration_error,
     roc_auc,
 )
-from galmerge_da.models import build_network, choose_device
+from galmerge_da.models import EntranceConfig, build_network, choose_device
+from galmerge_da.options import make_config
 from galmerge_da.plugins import get_backbone
 from galmerge_da.training.checkpoint import load_checkpoint, save_checkpoint
 from galmerge_da.training.data import load_domain, splits_table
@@ -170,6 +171,18 @@ def train(
     GalmergeWarning
         If the classifier puts the whole target into one class, the selector
         could choose no epoch, or it is one of the losses.
+
+    Examples
+    --------
+    Far too few galaxies and epochs, to be quick:
+
+    >>> from galmerge_da import simulate, train
+    >>> source, target = simulate(80, "deepmerge-z2-pristine", seed=1), simulate(80, "deepmerge-z2", seed=2)
+    >>> recipe = {"training": {"epochs": 1, "batch_size": 16, "selector": "last"}}
+    >>> result = train(source, target, adapt={"mmd": 1.0}, recipe=recipe, seed=1)
+    >>> result.scores.colnames[:2]
+    ['domain', 'split']
+    >>> mergers = result.classifier.classify(target)
     """
     if output is not None and Path(output).suffix.lower() == ".safetensors":
         raise ConfigError(
@@ -177,16 +190,11 @@ def train(
             "leave output out and call result.classifier.save(path)"
         )
     recipe = read_recipe(recipe, adapt=adapt, backbone=backbone, seed=seed)
-    if recipe.adapt and target is None:
-        raise ConfigError(f"{', '.join(recipe.adapt)}: losses that adapt need a target")
-    if recipe.training.weighting == "learned" and not recipe.adapt:
-        raise ConfigError("weighting = 'learned' needs losses that adapt, whose weights it learns")
-    if recipe.training.post_train and target is None:
-        raise ConfigError(f"post_train: {', '.join(recipe.training.post_train)} needs a target")
-    _check_selector(recipe, target)
-    check_losses(recipe.adapt)
+    check_request(recipe, has_target=target is not None)
+    if (name := recipe.training.selector) in recipe.adapt and is_first_process():
+        message = f"{name} is both loss and selector: what was optimised says nothing of how well it went"
+        warnings.warn(message, GalmergeWarning, stacklevel=2)
     choose_device(device)
-    get_backbone(recipe.model.backbone)
     if init is not None and not isinstance(init, MergerClassifier):
         init = MergerClassifier.load(init)
     source = load_domain(
@@ -201,13 +209,34 @@ def train(
     return result
 
 
-def _check_selector(recipe, target):
-    name = recipe.training.selector
-    if name in WATCHED and target is None:
-        raise ConfigError(f"selector {name!r} needs a target")
-    if name in recipe.adapt and is_first_process():
-        message = f"{name} is both loss and selector: what was optimised says nothing of how well it went"
-        warnings.warn(message, GalmergeWarning, stacklevel=3)
+def check_request(recipe, *, has_target):
+    """Refuse what cannot be done, before any data are read or made.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    has_target : bool
+        Whether there will be a target.
+
+    Raises
+    ------
+    ConfigError
+        If a loss or its options are wrong or there is no such network, or if
+        something needs a target and there is none.
+    """
+    check_losses(recipe.adapt)
+    make_config(get_backbone(recipe.model.backbone).config_class, recipe.model.options, "recipe: [model] options")
+    make_config(EntranceConfig, recipe.model.entrance, "recipe: [model] entrance")
+    if recipe.training.weighting == "learned" and not recipe.adapt:
+        raise ConfigError("weighting = 'learned' needs losses that adapt, whose weights it learns")
+    if has_target:
+        return
+    if recipe.adapt:
+        raise ConfigError(f"{', '.join(recipe.adapt)}: losses that adapt need a target")
+    if recipe.training.post_train:
+        raise ConfigError(f"post_train: {', '.join(recipe.training.post_train)} needs a target")
+    if recipe.training.selector in WATCHED:
+        raise ConfigError(f"selector {recipe.training.selector!r} needs a target")
 
 
 def _train(recipe, source, target, init, processes, output, progress):
