@@ -40,8 +40,8 @@ __all__ = ["classify"]
 def classify(cutouts, output, catalog, mosaic, size, weight, mask, montage, overwrite, **options):
     """Give every galaxy of CUTOUTS the probability that it is merging.
 
-    CUTOUTS is a data set of images (FITS, HDF5, Parquet or X.npy), a CSV or ECSV table with
-    a column of image paths, or one image. With --catalog and --mosaic the
+    CUTOUTS is a folder of image files, a data set of images (FITS, HDF5, Parquet or X.npy), a CSV or
+    ECSV table with a column of image paths, or one image. With --catalog and --mosaic the
     cutouts are made first, as galmerge cutouts makes them. OUTPUT ends in .fits, .ecsv, .vot, .parquet,
     .hdf5 or .csv.
     """
