@@ -18,7 +18,7 @@ def write_tables(folder):
     flags = [(f"``{name}``", bit, meaning) for name, bit, meaning in describe_flags()]
     tables = {
         "flags": table(("Flag", "Bit", "Meaning"), flags),
-        "columns": table(("Column", "Unit", "UCD", "What it is"), columns()),
+        "columns": table(("Column", "What it is", "Unit", "UCD"), columns()),
         "header": table(("Key", "What it says"), [(f"``{key}``", meaning) for key, meaning in HEADER.items()]),
         "surveys": table(
             ("Survey", "Bands", "Pixel", 'PSF FWHM (")', "Depth (AB mag, 5 sigma)", "Reference"), surveys()
@@ -65,7 +65,7 @@ def columns():
     for name in made.colnames[1:]:
         when = "; with ``morphology=True``" if name in MEASURES else ""
         unit, ucd = made[name].unit or "", made[name].meta["ucd"]
-        yield f"``{name}``", unit, f"``{ucd}``", f"{made[name].info.description}{when}"
+        yield f"``{name}``", f"{made[name].info.description}{when}", unit, f"``{ucd}``"
 
 
 def surveys():

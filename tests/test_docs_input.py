@@ -35,7 +35,7 @@ def test_the_example_of_own_pictures_runs_in_python_and_in_the_shell(tmp_path, m
     assert read_catalog("mergers.fits")["id"].tolist() == ["0", "1", "2"]
     assert len(names["mergers"]) == 3 and not np.ma.getmaskarray(names["mergers"]["merger_prob"]).any()
     assert Path("mergers.png").stat().st_size > 5_000
-    (line,) = re.findall(r"\$ galmerge (classify images .*)", PAGE.read_text(encoding="utf-8"))
+    (line,) = re.findall(r"\$ galmerge (classify images .*)", PAGE.read_text(encoding="utf-8").replace("\\\n", " "))
     done = CliRunner().invoke(main, shlex.split(f"{line} --no-progress"))
     assert done.exit_code == 0, done.output
     for column in ("id", "image", "merger_prob"):

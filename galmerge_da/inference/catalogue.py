@@ -177,7 +177,7 @@ def catalogue_meta(classifier, threshold):
     Returns
     -------
     dict
-        The keys of `HEADER`, which has a word on each.
+        The keys of ``HEADER``, which has a word on each.
     """
     provenance = classifier.provenance
     calibrator = classifier.calibrator
