@@ -28,7 +28,7 @@ from galmerge_da.options import make_config
 from galmerge_da.plugins import list_plugins
 from galmerge_da.preprocessing import PreprocessingRecipe
 from galmerge_da.training import Augmentation, DataOptions, ModelOptions, Recipe, TrainingOptions, read_recipe
-from galmerge_da.training.api import check_request
+from galmerge_da.training.recipe import check_request
 from galmerge_da.visualization import color_composite
 
 DOCS = Path(__file__).parents[1] / "docs"

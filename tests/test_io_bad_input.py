@@ -88,11 +88,16 @@ def test_bad_data_set_files_are_one_error(tmp_path):
     np.save(tmp_path / "X.npy", GOOD)
     np.save(tmp_path / "y.npy", np.zeros(3))
     Table({"a": [1]}).write(tmp_path / "table.fits")
-    for name in ("notes.txt", "half.fits", "bad.csv", "objects.npy", "X.npy", "table.fits", "."):
+    for name in ("notes.txt", "half.fits", "bad.csv", "objects.npy", "X.npy", "table.fits"):
         with pytest.raises(InputError):
             open_cutouts(tmp_path / name)
     with pytest.raises(InputError, match="4 images and 3 labels"):
         open_cutouts(tmp_path / "X.npy")
+    fits.writeto(tmp_path / "good.fits", GOOD[0])
+    with pytest.warns(InputWarning, match="5 of 6 images could not be used"):
+        cutouts = open_cutouts(tmp_path).read()  # a folder of them: each is a row
+    bad = dict(zip(cutouts.table["id"], cutouts.flags != 0, strict=True))
+    assert bad == {name: name != "good" for name in ("X", "good", "half", "objects", "table", "y")}
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from galmerge_da.options import make_config
 from galmerge_da.plugins import get_survey
 from galmerge_da.simulation import simulate
 from galmerge_da.training import read_recipe, read_tables, train
-from galmerge_da.training.api import check_request
+from galmerge_da.training.recipe import check_request
 
 __all__ = ["SimulateOptions", "run_recipe"]
 

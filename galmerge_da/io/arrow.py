@@ -6,7 +6,7 @@ import numpy as np
 from astropy.table import Column, MaskedColumn
 
 from galmerge_da.exceptions import InputError
-from galmerge_da.io.facts import bands_of_columns
+from galmerge_da.io.bands import bands_of_columns
 from galmerge_da.io.lazy import require
 from galmerge_da.io.pictures import Picture, ShapeError, cube, to_float32
 

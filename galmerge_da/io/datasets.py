@@ -13,8 +13,9 @@ from astropy.table import Column, Table
 
 from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.io import unpacking
+from galmerge_da.io.bands import bands_of_columns
 from galmerge_da.io.catalogs import write_catalog
-from galmerge_da.io.facts import bands_of_columns, column_of
+from galmerge_da.io.facts import column_of
 from galmerge_da.io.files import header_unit, image_hdu, quiet, sniff, split_extension
 from galmerge_da.io.fits_tables import read_fits_table, take_header_keys
 from galmerge_da.io.hdf5 import open_hdf5

@@ -3,7 +3,6 @@
 The caller's word comes first, then a column or the header, then the survey.
 """
 
-import re
 import warnings
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ import astropy.units as u
 import numpy as np
 
 from galmerge_da.exceptions import InputError, InputWarning, PluginError
+from galmerge_da.io.bands import compare_order, parse_bands
 from galmerge_da.io.pictures import numbers
 from galmerge_da.options import suggest
 from galmerge_da.plugins import get_survey
@@ -20,10 +20,8 @@ __all__ = [
     "Facts",
     "ab_magnitude",
     "angle",
-    "bands_of_columns",
     "column_of",
     "gather_facts",
-    "parse_bands",
     "radii",
     "stated",
     "survey_of",
@@ -60,49 +58,6 @@ def column_of(table, name, what):
 def stated(mapping, key):
     """The value of a key in a header or table meta, whatever its case; None if it is not there."""
     return next((value for name, value in mapping.items() if str(name).upper() == key), None)
-
-
-def parse_bands(value, n_bands):
-    """Names of bands from a header: ``"i,r,g"`` or ``"grz"``; None if they are not ``n_bands`` names."""
-    if not isinstance(value, str):
-        return None
-    names = tuple(name.strip() for name in value.split(",") if name.strip())
-    if len(names) == 1 and n_bands > 1:
-        names = tuple(names[0])
-    return names if len(names) == n_bands and len(set(names)) == n_bands else None
-
-
-def bands_of_columns(names):
-    """Names of bands from the names of one column a band.
-
-    Parameters
-    ----------
-    names : sequence of str
-        As ``("image_g", "image_r")``; separators are ``_``, ``-``, ``.`` and space.
-
-    Returns
-    -------
-    tuple of str, or None
-        The words that not all of the columns share, ``("g", "r")``; None where
-        they do not tell every column from the others, or only count them.
-    """
-    words = [[word for word in re.split(r"[_\-.\s]+", name) if word] for name in names]
-    shared = set.intersection(*map(set, words))
-    bands = tuple("_".join(word for word in each if word not in shared) for each in words)
-    stems = {band.rstrip("0123456789") for band in bands}
-    counted = len(stems) == 1 and len(*stems) != 1  # image1, image2; but W1, W2 and F062, F087 are bands
-    return None if counted or not all(bands) or len(set(bands)) < len(bands) else bands
-
-
-def check_bands(bands):
-    """The caller's bands, names or ``"g,r,i"``, as a tuple or None; InputError if they are not different names."""
-    if bands is None:
-        return None
-    given = bands.split(",") if isinstance(bands, str) else bands if np.iterable(bands) else ()
-    names = tuple(name.strip() if isinstance(name, str) else name for name in given)
-    if not names or len(set(names)) != len(names) or not all(isinstance(name, str) and name for name in names):
-        raise InputError(f"bands must be different names, such as ('g', 'r', 'i'), got {bands!r}")
-    return names
 
 
 def survey_of(survey):
@@ -270,7 +225,7 @@ def gather_facts(pixels, table, meta, *, bands, columns=None, survey, pixel_scal
         origin = "bands" if bands else f"survey {spec.name!r}"
         raise InputError(f"{origin} names {len(names)} band(s) ({', '.join(names)}), but the images have {n_bands}")
     if bands:
-        _compare_order(bands, columns, header)
+        compare_order(bands, columns, header)
     # a data set knows its own frames better than the preset it was made with
     own = survey is None or said["SURVEY"] == survey.name
     radii_per_pixel = (_positive(said["RADPIX"]) if own else None) or (survey and survey.radii_per_pixel)
@@ -305,18 +260,6 @@ def _bands(columns, header, survey, spec):
         return columns or header or (spec and spec.bands)
     orders = [names for names in (columns, header) if names is not None and set(names) == set(survey.bands)]
     return orders[0] if orders else survey.bands
-
-
-def _compare_order(bands, columns, header):
-    """Warn where the caller has the bands of the data in another order: columns and headers are seldom wrong."""
-    stated, origin = (columns, "the columns are called") if columns else (header, "the header says")
-    if stated and stated != bands and set(stated) == set(bands):
-        warnings.warn(
-            f"{origin} {', '.join(stated)}, bands says {', '.join(bands)}: the latter is believed; it names the bands "
-            "in the order they have, and does not reorder them",
-            InputWarning,
-            stacklevel=4,
-        )
 
 
 def _of_bands(spec, values, names):

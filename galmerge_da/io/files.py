@@ -22,7 +22,8 @@ from PIL import Image
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.io import unpacking
-from galmerge_da.io.facts import ab_magnitude, bands_of_columns
+from galmerge_da.io.bands import bands_of_columns
+from galmerge_da.io.facts import ab_magnitude
 from galmerge_da.io.pictures import Picture, ShapeError, cube, merge, to_float32
 
 __all__ = [

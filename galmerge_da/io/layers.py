@@ -9,7 +9,7 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.io import unpacking
-from galmerge_da.io.facts import bands_of_columns
+from galmerge_da.io.bands import bands_of_columns
 from galmerge_da.io.files import celestial_wcs, header_unit, image_hdu, quiet, read_picture, sniff, split_extension
 from galmerge_da.io.pictures import as_picture, cube, split, to_float32
 

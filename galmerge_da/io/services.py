@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from galmerge_da.exceptions import DownloadError, InputError, InputWarning
 from galmerge_da.flags import Flag
-from galmerge_da.io.facts import check_bands
+from galmerge_da.io.bands import check_bands
 from galmerge_da.io.files import read_picture
 from galmerge_da.io.frames import is_blank
 from galmerge_da.io.mosaics import PIXELS_DESCRIPTION, add_frames, as_table

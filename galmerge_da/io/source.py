@@ -9,9 +9,10 @@ from astropy.wcs.utils import proj_plane_pixel_scales
 
 from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.flags import Flag
+from galmerge_da.io.bands import check_bands
 from galmerge_da.io.cutouts import Cutouts
 from galmerge_da.io.datasets import Held, hold, numbered
-from galmerge_da.io.facts import Facts, check_bands, column_of, gather_facts, radii, survey_of
+from galmerge_da.io.facts import Facts, column_of, gather_facts, radii, survey_of
 from galmerge_da.io.pictures import check_axes, untensor
 from galmerge_da.io.pixels import ArrayPixels, HeldPixels, RowPixels
 

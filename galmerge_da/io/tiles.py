@@ -8,7 +8,8 @@ import numpy as np
 from astropy.io import fits
 
 from galmerge_da.exceptions import InputError, InputWarning
-from galmerge_da.io.facts import check_bands, parse_bands, stated
+from galmerge_da.io.bands import check_bands, parse_bands
+from galmerge_da.io.facts import stated
 from galmerge_da.io.files import header_zero_point
 from galmerge_da.io.footprints import are_tiles
 from galmerge_da.io.layers import open_layers, pixel_size

@@ -11,7 +11,7 @@ import torch
 from astropy.table import Table
 from tqdm import tqdm
 
-from galmerge_da.adaptation import adabn, check_losses
+from galmerge_da.adaptation import adabn
 from galmerge_da.exceptions import ConfigError, GalmergeWarning
 from galmerge_da.inference import MergerClassifier
 from galmerge_da.metrics import (
@@ -22,15 +22,13 @@ from galmerge_da.metrics import (
     expected_calibration_error,
     roc_auc,
 )
-from galmerge_da.models import EntranceConfig, build_network, choose_device
-from galmerge_da.options import make_config
-from galmerge_da.plugins import get_backbone
+from galmerge_da.models import build_network, choose_device
 from galmerge_da.training.checkpoint import load_checkpoint, save_checkpoint
 from galmerge_da.training.data import load_domain, splits_table
 from galmerge_da.training.loop import TrainingRun
 from galmerge_da.training.parallel import is_first_process, join_processes
-from galmerge_da.training.recipe import read_recipe
-from galmerge_da.training.selection import COLLAPSED, WATCHED, warn_if_collapsed
+from galmerge_da.training.recipe import check_request, read_recipe
+from galmerge_da.training.selection import COLLAPSED, warn_if_collapsed
 from galmerge_da.training.splits import SPLITS
 from galmerge_da.training.watch import TracedSplit
 
@@ -207,36 +205,6 @@ def train(
         if output is not None and processes.first:
             _write(result, Path(output))
     return result
-
-
-def check_request(recipe, *, has_target):
-    """Refuse what cannot be done, before any data are read or made.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    has_target : bool
-        Whether there will be a target.
-
-    Raises
-    ------
-    ConfigError
-        If a loss or its options are wrong or there is no such network, or if
-        something needs a target and there is none.
-    """
-    check_losses(recipe.adapt)
-    make_config(get_backbone(recipe.model.backbone).config_class, recipe.model.options, "recipe: [model] options")
-    make_config(EntranceConfig, recipe.model.entrance, "recipe: [model] entrance")
-    if recipe.training.weighting == "learned" and not recipe.adapt:
-        raise ConfigError("weighting = 'learned' needs losses that adapt, whose weights it learns")
-    if has_target:
-        return
-    if recipe.adapt:
-        raise ConfigError(f"{', '.join(recipe.adapt)}: losses that adapt need a target")
-    if recipe.training.post_train:
-        raise ConfigError(f"post_train: {', '.join(recipe.training.post_train)} needs a target")
-    if recipe.training.selector in WATCHED:
-        raise ConfigError(f"selector {recipe.training.selector!r} needs a target")
 
 
 def _train(recipe, source, target, init, processes, output, progress):

@@ -10,14 +10,16 @@ from dataclasses import asdict, dataclass, field
 from numbers import Integral, Real
 from pathlib import Path
 
+from galmerge_da.adaptation import check_losses
 from galmerge_da.augmentation import Augmentation
 from galmerge_da.exceptions import ConfigError
+from galmerge_da.models import EntranceConfig
 from galmerge_da.options import make_config, suggest
-from galmerge_da.plugins import parse_adapt
+from galmerge_da.plugins import get_backbone, parse_adapt
 from galmerge_da.preprocessing import PreprocessingRecipe
 from galmerge_da.training.selection import SELECTORS, WATCHED
 
-__all__ = ["DataOptions", "ModelOptions", "Recipe", "TrainingOptions", "read_recipe", "read_tables"]
+__all__ = ["DataOptions", "ModelOptions", "Recipe", "TrainingOptions", "check_request", "read_recipe", "read_tables"]
 
 PRECISIONS = ("auto", "full", "bfloat16")
 WEIGHTINGS = ("fixed", "learned")
@@ -323,6 +325,36 @@ def read_tables(recipe):
         raise FileNotFoundError(f"no recipe {recipe}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{recipe} is not a TOML file: {error}") from error
+
+
+def check_request(recipe, *, has_target):
+    """Refuse what cannot be done, before any data are read or made.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    has_target : bool
+        Whether there will be a target.
+
+    Raises
+    ------
+    ConfigError
+        If a loss or its options are wrong or there is no such network, or if
+        something needs a target and there is none.
+    """
+    check_losses(recipe.adapt)
+    make_config(get_backbone(recipe.model.backbone).config_class, recipe.model.options, "recipe: [model] options")
+    make_config(EntranceConfig, recipe.model.entrance, "recipe: [model] entrance")
+    if recipe.training.weighting == "learned" and not recipe.adapt:
+        raise ConfigError("weighting = 'learned' needs losses that adapt, whose weights it learns")
+    if has_target:
+        return
+    if recipe.adapt:
+        raise ConfigError(f"{', '.join(recipe.adapt)}: losses that adapt need a target")
+    if recipe.training.post_train:
+        raise ConfigError(f"post_train: {', '.join(recipe.training.post_train)} needs a target")
+    if recipe.training.selector in WATCHED:
+        raise ConfigError(f"selector {recipe.training.selector!r} needs a target")
 
 
 def _require(condition, table, key, expected, got):
