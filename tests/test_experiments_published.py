@@ -1,12 +1,14 @@
 """The sim-to-sim study on published data, fetched from a server here."""
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from astropy.table import Table
 
-from galmerge_da.exceptions import InputError
+from galmerge_da.evaluation import read_ledger
+from galmerge_da.exceptions import ConfigError, InputError
 from galmerge_da.experiments.published import published_pair
 from galmerge_da.experiments.sim_to_sim import run_sim_to_sim
 from galmerge_da.experiments.study import Run
@@ -74,6 +76,8 @@ def test_a_part_is_whole_groups_and_the_same_in_both_domains(pair, tmp_path):
 
 
 def test_a_pair_that_was_not_downloaded_is_not_fetched(tmp_path):
+    with pytest.raises(ConfigError, match="labels of deepmerge-simreal are of real galaxies: give ledger"):
+        run_sim_to_sim(tmp_path, data="deepmerge-simreal")
     with pytest.raises(InputError, match="run 'galmerge download deepmerge-simreal'"):
         published_pair(tmp_path / "data", "deepmerge-simreal", downloads=tmp_path)
 
@@ -85,6 +89,13 @@ def test_the_study_runs_on_a_downloaded_pair(pair, tmp_path, monkeypatch):
         tmp_path / "study", data=NAME, n=None, epochs=1, seeds=(1,), runs=(Run("noDA"), Run("MMD", {"mmd": 1.0}))
     )
     assert {"noDA", "MMD"} < set(summary["run"])
+    monkeypatch.setitem(DATASETS, NAME, replace(DATASETS[NAME], real=True))
+    runs = (Run("noDA"), Run("MMD", {"mmd": 1.0}))
+    ledger = tmp_path / "looks.jsonl"
+    run_sim_to_sim(tmp_path / "study", data=NAME, n=None, epochs=1, seeds=(1,), runs=runs, ledger=ledger)
+    (look,) = read_ledger(ledger)
+    (row,) = summary[(summary["run"] == "MMD") & (summary["domain"] == "target")]
+    assert look["dataset"] == NAME and look["MMD_auc"] == pytest.approx(row["auc"])
     assert np.all(np.isfinite(scores["auc"]))
     splits = Table.read(next((tmp_path / "study" / "runs").glob("mmd-*")) / "splits.ecsv")
     where = {}

@@ -17,6 +17,7 @@ from galmerge_da.visualization import (
     plot_roc_study,
     write_report,
 )
+from galmerge_da.visualization._axes import run_styles
 
 RUNS = ("noDA", "MMD", "MMD+F")
 
@@ -158,3 +159,24 @@ def test_a_report_shows_facts_tables_and_figures_safely(tmp_path):
     assert '<img src="figures/roc.png" alt="a &quot;b&quot;">' in page
     with pytest.raises(InputError, match="there is no figure"):
         write_report(tmp_path / "report.html", "", facts={}, tables={}, figures={tmp_path / "no.png": ""})
+
+
+@pytest.mark.parametrize("n_runs", [2, 5, 8, 12])
+@pytest.mark.parametrize("n_domains", [1, 2])
+@pytest.mark.parametrize("plot", [plot_roc_study, plot_completeness_purity, plot_reliability])
+def test_every_run_is_in_a_legend_that_lies_on_the_page(plot, n_runs, n_domains):
+    curves = {
+        domain: {f"run {k}+asymmetry": [scored(k), scored(k + 50)] for k in range(n_runs)}
+        for domain in ("source", "target")[:n_domains]
+    }
+    ax = plot(curves)[0]
+    ax.figure.draw_without_rendering()
+    legend, page = ax.get_legend(), ax.figure.bbox
+    assert len(text(legend)) == n_runs
+    box = legend.get_window_extent()
+    assert box.y0 >= page.y0 and box.y1 <= page.y1 and box.x0 >= page.x0 and box.x1 <= page.x1
+
+
+def test_twelve_runs_have_twelve_styles():
+    styles = run_styles([f"run {k}" for k in range(12)])
+    assert len({str(style) for style in styles.values()}) == 12

@@ -40,18 +40,23 @@ def experiment():
 @click.option("--epochs", type=click.IntRange(min=1), default=20, help="Passes over the source.")
 @click.option("--backbone", "backbones", multiple=True, show_default="deepmerge", help="Network; repeat it.")
 @click.option("--data", help="A published data set that has been downloaded, instead of simulated galaxies.")
+@click.option(
+    "--ledger",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Where a look at labels of real galaxies is written down; --data with such needs it.",
+)
 @click.option("--full", is_flag=True, help="The paper's size, and the networks resnet18 and resnet-rings too.")
 @_SEEDS
 @_N_JOBS
 @_PROGRESS
-def sim_to_sim(output, number, epochs, backbones, data, full, seeds, jobs, progress):
+def sim_to_sim(output, number, epochs, backbones, data, ledger, full, seeds, jobs, progress):
     """From idealised to noisy images of simulated galaxies: five runs beside the poster's."""
     from galmerge_da.experiments import run_sim_to_sim
 
     backbones = backbones or (("deepmerge", "resnet18", "resnet-rings") if full else ("deepmerge",))
     run_sim_to_sim(
         output, data=data, n=number or (15000 if full else 6000), epochs=epochs, seeds=seeds, backbones=backbones,
-        n_jobs=jobs, progress=progress,
+        ledger=ledger, n_jobs=jobs, progress=progress,
     )  # fmt: skip
     click.echo((output / "summary.txt").read_text(), nl=False)
 
@@ -123,8 +128,9 @@ def sim_to_real(
     scores = None
     if galaxies is None or label:
         label = label or "label"
+        scored = [name for key in ("RUNS", "OTHERS") for name in catalogue.meta.get(key, "").split(",") if name]
         scores = score_real(
-            catalogue, label, catalogue.meta["RUNS"].split(","), kind=kind, ledger=ledger,
+            catalogue, label, scored, kind=kind, ledger=ledger,
             dataset=Path(galaxies).resolve().parent.name if galaxies else "stand-in", command=call,
         )  # fmt: skip
         for suffix in ("ecsv", "fits"):

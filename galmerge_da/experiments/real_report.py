@@ -38,7 +38,7 @@ def report_real(folder, catalogue, *, call, scores=None, label=None, best=None, 
     label : str, optional
         Column of the labels that it was made from.
     best : str, optional
-        Run whose most probable mergers are shown; the last of the catalogue's by default.
+        Run whose most probable mergers are shown; ``composites+asymmetry`` by default, or else the last of them.
     baseline : str, optional
         Column that is drawn beside the runs.
 
@@ -51,7 +51,7 @@ def report_real(folder, catalogue, *, call, scores=None, label=None, best=None, 
     figures = folder / "figures"
     figures.mkdir(parents=True, exist_ok=True)
     runs = [run for run in catalogue.meta["RUNS"].split(",") if run]
-    best = best or runs[-1]
+    best = best or next((run for run in runs if run == "composites+asymmetry"), runs[-1])
     frames = np.asarray(Table.read(folder / "data" / "frames.fits")["image"])
     order = np.argsort(-np.asarray(catalogue[best]), kind="stable")[:_SHOWN]
     captions = {}

@@ -1,9 +1,9 @@
 """Score a classifier on real labels, beside rotational asymmetry, and write the look down.
 
 Labels of real galaxies are for final scores only, and every look at them
-counts: nothing may be tuned on what is seen. Besides ``galmerge
-experiment sim-to-real --label`` this is the only place that looks, and each
-look becomes a line of a ledger::
+counts: nothing may be tuned on what is seen. This and the two
+studies (``galmerge experiment --ledger``) are all that looks, and each look
+becomes a line of a ledger::
 
     python -m galmerge_da.experiments.score labels.csv --image filename \\
         --label merger --survey sdss-jpeg --ledger docs/looks.jsonl

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from scipy.special import logit
 
-from galmerge_da.evaluation import rotational_asymmetry_table
 from galmerge_da.experiments.real_data import SURVEY, assign_folds, read_survey, sdss_field
 from galmerge_da.experiments.real_scores import mean_rank
+from galmerge_da.experiments.real_shapes import SHAPES, score_shapes
 from galmerge_da.experiments.sim_to_sim import simulate_pair
 from galmerge_da.experiments.study import Run, run_study
 from galmerge_da.io import open_cutouts, save_cutouts
@@ -87,6 +87,9 @@ REAL_RUNS = (
     RealRun("composites2", composites=2 / 3, after=COMPOSITES),
 )
 
+#: Ends the name of the score of frames in one orientation.
+_UNTURNED = " unturned"
+
 #: Share of the galaxies that a second round sets aside.
 SET_ASIDE = 0.1
 
@@ -127,7 +130,10 @@ def run_sim_to_real(
         for each run ``<run>_seed<k>`` and ``<run>``: logits of the merger class
         by one seed, over the eight turns and flips of the frame, and their mean. A
         run with composites also has ``<run>+asymmetry``, `mean_rank` of both
-        within a fold. Its meta has ``RUNS`` and the ``SOURCE``.
+        within a fold, and ``<run> unturned``, the logits of the frame in one orientation. ``Gini-M20`` and ``random
+        forest`` are measured shapes and what was trained for them on the simulated galaxies. Its meta has ``RUNS``,
+        ``OTHERS``, which are the scores beside those of the runs, ``SECONDS``, how long shapes took an image, and
+        the ``SOURCE``.
 
     Raises
     ------
@@ -138,7 +144,7 @@ def run_sim_to_real(
     data = read_survey(folder / "data", galaxies, image=image, survey=survey, n=n, progress=progress)
     table, frames = data.table, np.asarray(data.frames["image"])
     table["fold"] = assign_folds(sdss_field(table[objid]) if objid else np.arange(len(table)), n_folds)
-    logits = {(run.name, seed): np.full(len(table), np.nan) for run in runs for seed in seeds}
+    logits = {(name, seed): np.full(len(table), np.nan) for run in runs for name in _columns(run) for seed in seeds}
     for fold in range(n_folds):
         rest, own = np.flatnonzero(table["fold"] != fold), np.flatnonzero(table["fold"] == fold)
         for run in runs:
@@ -147,13 +153,16 @@ def run_sim_to_real(
             finished = _train(data, run, rest, fold, folder, n=n, epochs=epochs, seeds=seeds, n_jobs=n_jobs)
             rows = own if run.sees_target else np.arange(len(table))
             for each in finished:
-                logits[run.name, each.seed][rows] = _merger_logits(each.classifier, frames[rows])
-    for run in runs:
+                for name in _columns(run):
+                    turns = not name.endswith(_UNTURNED)
+                    logits[name, each.seed][rows] = _merger_logits(each.classifier, frames[rows], turns=turns)
+    for name in (name for run in runs for name in _columns(run)):
         for seed in seeds:
-            table[f"{run.name}_seed{seed}"] = logits[run.name, seed]
-        table[run.name] = np.mean([logits[run.name, seed] for seed in seeds], axis=0)
-    shapes = rotational_asymmetry_table(data.galaxies, progress=progress, **data.reading)
-    table["asymmetry"] = shapes["asymmetry"]
+            table[f"{name}_seed{seed}"] = logits[name, seed]
+        table[name] = np.mean([logits[name, seed] for seed in seeds], axis=0)
+    seconds = {}
+    for name, values in score_shapes(data, seeds, seconds).items():
+        table[name] = values
     names = [run.name for run in runs]
     for run in runs:
         if run.composites:
@@ -161,7 +170,13 @@ def run_sim_to_real(
             for suffix in [*(f"_seed{seed}" for seed in seeds), ""]:
                 both = table[f"{run.name}{suffix}"], table["asymmetry"]
                 table[f"{names[-1]}{suffix}"] = mean_rank(*both, groups=table["fold"])
-    table.meta = {"RUNS": ",".join(names), "SOURCE": data.source.name}
+    others = [*(f"{run.name}{_UNTURNED}" for run in runs if run.composites), *SHAPES]
+    table.meta = {
+        "RUNS": ",".join(names),
+        "OTHERS": ",".join(others),
+        "SECONDS": ",".join(f"{name}={value:.3g}" for name, value in seconds.items()),
+        "SOURCE": data.source.name,
+    }
     save_cutouts(data.frames, folder / "data" / "frames.fits", overwrite=True)
     for suffix in ("ecsv", "fits"):
         table.write(folder / f"catalogue.{suffix}", overwrite=True)
@@ -235,6 +250,11 @@ def _hash(image, dtype):
     return hashlib.sha256(np.ascontiguousarray(np.nan_to_num(image), dtype)).hexdigest()
 
 
-def _merger_logits(classifier, frames):
+def _columns(run):
+    """Names of the scores of a run."""
+    return (run.name, f"{run.name}{_UNTURNED}") if run.composites else (run.name,)
+
+
+def _merger_logits(classifier, frames, *, turns=True):
     """Logits of the merger class of linear frames (N, C, H, W), mean over their turns and flips."""
-    return logit(np.clip(classifier.predict(frames, turns=True)[0][:, 1], 1e-9, 1 - 1e-9))
+    return logit(np.clip(classifier.predict(frames, turns=turns)[0][:, 1], 1e-9, 1 - 1e-9))

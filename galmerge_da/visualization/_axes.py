@@ -18,6 +18,8 @@ DOMAIN_MARKERS = ("o", "^", "s", "D")
 FULL_WIDTH = 7.0
 
 _DASHES = ("-", "-", "--", "-", "--", "-.", ":", "-")
+#: Of the ninth line and those after it, which have the colours again.
+_MORE_DASHES = ((0, (5, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)))
 _STYLE = {
     "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fontsize": 7, "axes.linewidth": 0.6,
     "lines.linewidth": 1.2,
@@ -50,5 +52,6 @@ def paper_style(function):
 
 def run_styles(names):
     """Name -> colour and line style as keywords of ``plot``, in the order of the names."""
-    styles = itertools.cycle(zip(COLORS, _DASHES, strict=True))
+    more = [(color, dash) for dash in _MORE_DASHES for color in COLORS]
+    styles = itertools.cycle([*zip(COLORS, _DASHES, strict=True), *more])
     return {name: {"color": color, "linestyle": dash} for name, (color, dash) in zip(names, styles, strict=False)}

@@ -12,6 +12,11 @@ _GRID = np.linspace(0, 1, 501)
 #: Purity of fewer galaxies is an accident.
 _LEAST_SELECTED = 10
 
+#: Runs whose legend has a place beside their ROC curves.
+_FITS = 6
+#: Inches that a letter, a handle, a line, and a title with what stands above it take in a legend.
+_LETTER, _HANDLE, _LINE, _TITLE = 0.052, 0.42, 0.148, 0.62
+
 _TITLES = {
     "cross_entropy": "cross-entropy (training)",
     "validation_cross_entropy": "cross-entropy (validation)",
@@ -48,14 +53,17 @@ def plot_roc_study(curves, axes=None):
     InputError
         If there is no domain, a domain has no run or a run no seed.
     """
-    grid = _panels(curves, axes)
+    below = max((len(runs) for runs in curves.values()), default=0) > _FITS
+    legend, inches = _legend_below(curves, " 0.000 ± 0.000")
+    grid = _panels(curves, axes, below=inches if below else 0)
     for ax, name, seeds, style in _each(grid, curves):
         lines = [roc_curve(*pair)[:2] for pair in seeds]
         _draw_mean(ax, lines, f"{name}  {_mean_and_spread([roc_auc(*pair) for pair in seeds])}", style)
     for ax in grid:
         ax.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=0.8, zorder=0)
         ax.set(xlabel="false positive rate", xlim=(0, 1), ylim=(0, 1.005))
-        ax.legend(loc="lower right", frameon=False, title="AUC", title_fontsize=7, alignment="left")
+        place = legend if below else {"loc": "lower right", "frameon": False}
+        ax.legend(**place, title="AUC", title_fontsize=7, alignment="left").set_in_layout(not below)
     grid[0].set_ylabel("true positive rate")
     return grid
 
@@ -87,8 +95,8 @@ def plot_completeness_purity(curves, axes=None, *, prevalence=0.05):
     """
     if not 0 < prevalence < 1:
         raise InputError(f"prevalence must be between 0 and 1, got {prevalence!r}")
-    n_runs = len({run for runs in curves.values() for run in runs})
-    grid = _panels(curves, axes, below=0.15 * -(-n_runs // 2) + 0.15)
+    legend, inches = _legend_below(curves)
+    grid = _panels(curves, axes, below=inches)
     for ax, name, seeds, style in _each(grid, curves):
         lines = []
         for labels, scores in seeds:
@@ -102,7 +110,7 @@ def plot_completeness_purity(curves, axes=None, *, prevalence=0.05):
         ax.axhline(prevalence, color="0.6", linestyle=":", linewidth=0.8, zorder=0)
         ax.set(xlabel="completeness", xlim=(0, 1), ylim=(0, 1.005))
     grid[0].set_ylabel(f"purity at {100 * prevalence:g}% mergers")
-    grid[0].legend(loc="upper left", bbox_to_anchor=(0, -0.14), ncols=2, frameon=False)  # curves may be anywhere
+    grid[0].legend(**legend).set_in_layout(False)  # curves may be anywhere
     return grid
 
 
@@ -133,7 +141,8 @@ def plot_reliability(curves, axes=None, *, n_bins=10):
     """
     if n_bins < 1:
         raise InputError(f"n_bins must be a positive whole number, got {n_bins!r}")
-    grid = _panels(curves, axes, below=1.0)
+    legend, inches = _legend_below(curves, " 0.000 ± 0.000")
+    grid = _panels(curves, axes, below=inches)
     for ax, name, seeds, style in _each(grid, curves):
         labels, probs = (np.concatenate([np.asarray(pair[i]) for pair in seeds]) for i in (0, 1))
         bins = np.array_split(np.argsort(probs, kind="stable"), min(n_bins, len(probs)))
@@ -145,10 +154,7 @@ def plot_reliability(curves, axes=None, *, n_bins=10):
     for ax in grid:
         ax.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=0.8, zorder=0)
         ax.set(xlabel="merger probability", xlim=(0, 1), ylim=(0, 1))
-        ax.legend(
-            loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=2, frameon=False, title="calibration error (ECE)",
-            title_fontsize=7, columnspacing=1,
-        )  # fmt: skip
+        ax.legend(**legend, title="calibration error (ECE)", title_fontsize=7, alignment="left").set_in_layout(False)
     grid[0].set_ylabel("fraction of mergers")
     return grid
 
@@ -223,6 +229,16 @@ def _panels(curves, axes, below=0.0):
         ax.set_box_aspect(1)
         ax.set_anchor("N")
     return grid
+
+
+def _legend_below(curves, figures=""):
+    """Where the legend goes that stands below a panel, in columns that fit its width, and the inches that it takes."""
+    names = list(dict.fromkeys(name for runs in curves.values() for name in runs))
+    width = _HANDLE + _LETTER * max((len(name + figures) for name in names), default=0)
+    columns = 2 if 2 * width < FULL_WIDTH / 2 - 0.2 else 1
+    inches = _TITLE + _LINE * -(-len(names) // columns)
+    place = {"loc": "upper left", "bbox_to_anchor": (-0.1, -0.14), "ncols": columns, "columnspacing": 1}
+    return {**place, "frameon": False}, inches
 
 
 def _each(grid, curves):
