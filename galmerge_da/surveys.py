@@ -274,8 +274,8 @@ def galmerge_da_surveys():
         SurveySpec("deepmerge-z2-pristine", **_Z2),
         SurveySpec(
             "deepmerge-z2",
-            # deep as an ultra-deep field: networks trained on the pristine preset reach a target AUC of .77 +- .06
-            # without adaptation (three seeds), the published .74; fixed before any adaptation was scored
+            # deep as an ultra-deep field: networks trained on the pristine preset reach a target AUC of .75 +- .06
+            # without adaptation (three seeds), the published .74; docs/studies.rst says when that was set
             depth=[29.0, 29.3, 28.6] * u.ABmag,
             gain=[80.0, 380.0, 100.0] * u.electron,
             exposure=12600 * u.s,

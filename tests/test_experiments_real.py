@@ -123,6 +123,19 @@ def test_the_stand_in_has_few_mergers():
     assert len(table) == 40 and table["label"].sum() == 4 and table["image"].dtype == np.uint8
 
 
+def check_that_nothing_of_the_fold_was_seen(folder, catalogue):
+    """Target data sets are the other folds' frames, without a label; composites are of the other folds' galaxies."""
+    frames = np.asarray(Table.read(folder / "data" / "frames.fits")["image"])
+    for fold in (0, 1):
+        seen = np.flatnonzero(catalogue["fold"] != fold)
+        (target,) = (folder / "data").glob(f"target-without-fold{fold}-*.fits")
+        target = Table.read(target)
+        assert np.array_equal(target["image"], frames[seen]) and "label" not in target.colnames
+        (composites,) = (folder / "data").glob(f"*composites*-fold{fold}-*.fits")
+        made = Table.read(composites)["group"]
+        assert {int(group[3:]) for group in made if group.startswith("row")} <= set(seen)
+
+
 def check_the_second_round(folder, galaxies, first, settings):
     """It begins with the first round's models, which are there, and composes nine tenths of what they saw."""
     models, data = set((folder / "runs").iterdir()), set((folder / "data").iterdir())
@@ -152,9 +165,19 @@ def test_the_study_classifies_every_galaxy_by_models_that_have_not_seen_it(tmp_p
         both = np.stack([catalogue[f"{run.name}_seed{seed}"] for seed in (1, 2)])
         assert np.all(np.isfinite(both)) and np.allclose(both.mean(0), catalogue[run.name])
     assert catalogue.meta["RUNS"] == "noDA,TL+coral,pairs,pairs+asymmetry"
+    assert catalogue.meta["OTHERS"] == "pairs unturned,Gini-M20,random forest"
+    assert np.all(np.isfinite(catalogue["pairs unturned_seed1"]))
+    assert not np.allclose(catalogue["pairs unturned_seed1"], catalogue["pairs_seed1"])
+    assert np.allclose(
+        (catalogue["random forest_seed1"] + catalogue["random forest_seed2"]) / 2, catalogue["random forest"]
+    )
+    check_that_nothing_of_the_fold_was_seen(tmp_path, catalogue)
     ranks = mean_rank(catalogue["pairs_seed1"], catalogue["asymmetry"], groups=catalogue["fold"])
     assert np.array_equal(catalogue["pairs+asymmetry_seed1"], ranks)
-    scores = score_real(catalogue, "label", catalogue.meta["RUNS"].split(","), n_bootstrap=20)
+    scored = [*catalogue.meta["RUNS"].split(","), *catalogue.meta["OTHERS"].split(",")]
+    scores = score_real(catalogue, "label", scored, n_bootstrap=20)
+    timed = scores["run"][np.isfinite(scores["seconds_per_image"])].tolist()
+    assert timed == ["Gini-M20", "random forest", "asymmetry"]
     page = report_real(tmp_path, catalogue, call="a call", scores=scores, label="label").read_text()
     assert "pairs+asymmetry" in page and page.count("<img") == 4
     assert report_real(tmp_path, catalogue, call="a call").read_text().count("<img") == 2

@@ -123,6 +123,7 @@ def test_selectors_are_reported_for_every_run_and_summed_up_without_those_that_w
     picked["optimised"][(picked["selector"] == "entropy") & (picked["seed"] == 1)] = True
     summary = summarise_selectors(picked)
     assert summary["selector"][0] == "oracle" and np.all(np.diff(summary["auc_lost"]) >= 0)
+    assert summary["selector"][summary["uses_target_labels"]].tolist() == ["oracle"]
     (row,) = summary[summary["selector"] == "entropy"]
     own = picked[(picked["selector"] == "entropy") & (picked["run"] != "noDA") & (picked["seed"] == 2)]
     assert row["n_runs"] == len(own) == 2
@@ -132,7 +133,8 @@ def test_selectors_are_reported_for_every_run_and_summed_up_without_those_that_w
 def test_a_summary_has_mean_and_spread_beside_what_was_published(finished, data):
     scores = score_runs(finished[1], data[1])
     summary = summarise_runs(scores, selector="last", published={("MMD", "target"): {"auc": 0.85}})
-    assert len(summary) == 6 and set(summary["n_seeds"]) == {2}
+    assert len(summary) == 6 and set(summary["n_seeds"]) == {2} and not any(summary["uses_target_labels"])
+    assert np.all(np.isnan(summary["seconds_per_image"]))
     chosen = scores[(scores["run"] == "MMD") & (scores["selector"] == "last") & (scores["domain"] == "target")]
     row = summary[(summary["run"] == "MMD") & (summary["domain"] == "target")][0]
     for name in SCORES:

@@ -32,7 +32,7 @@ __all__ = ["POSTER", "RUNS", "SURVEYS", "run_sim_to_sim", "simulate_pair"]
 
 SURVEYS = ("deepmerge-z2-pristine", "deepmerge-z2")
 
-#: The simulation is frozen: these seeds make its galaxies, and were fixed before any adaptation was scored on them.
+#: The simulation is frozen: these seeds make its galaxies, and no adaptation was scored on them before that.
 SEEDS = (101, 102)
 
 #: "+F" is Fisher loss and entropy minimisation.

@@ -128,8 +128,9 @@ def summarise_runs(scores, *, selector, published=None):
     Returns
     -------
     `~astropy.table.Table`
-        One row per backbone, run and domain, baselines too: ``n_seeds``, and for each score
-        ``<score>``, ``<score>_sd`` and, where there is one, ``<score>_published``.
+        One row per backbone, run and domain, baselines too: ``n_seeds``, for each score ``<score>``, ``<score>_sd``
+        and, where there is one, ``<score>_published``, ``uses_target_labels`` (the run was trained on them), and
+        ``seconds_per_image`` of what is measured without a network.
     """
     chosen = scores[(scores["selector"] == selector) | (scores["selector"] == BASELINE)]
     rows = []
@@ -144,6 +145,9 @@ def summarise_runs(scores, *, selector, published=None):
                     row[name] = float(np.mean(own[name]))
                     row[f"{name}_sd"] = float(np.std(own[name], ddof=1)) if len(own) > 1 else np.nan
                     row[f"{name}_published"] = (published or {}).get((run, domain), {}).get(name, np.nan)
+                row["uses_target_labels"] = bool(np.any(own["uses_target_labels"]))
+                seconds = own["seconds_per_image"] if "seconds_per_image" in own.colnames else np.full(1, np.nan)
+                row["seconds_per_image"] = float(np.mean(np.ma.filled(seconds, np.nan)))
                 rows.append(row)
     table = Table(rows=rows)
     table.meta["SELECTOR"] = selector
@@ -184,7 +188,7 @@ def summarise_selectors(table):
     Returns
     -------
     `~astropy.table.Table`
-        ``selector``, ``n_runs``, ``auc_lost``, ``auc_lost_max``, ``rank_correlation``.
+        ``selector``, ``uses_target_labels``, ``n_runs``, ``auc_lost``, ``auc_lost_max``, ``rank_correlation``.
     """
     rows = []
     for name in dict.fromkeys(table["selector"]):
@@ -195,6 +199,7 @@ def summarise_selectors(table):
         rows.append(
             {
                 "selector": name,
+                "uses_target_labels": bool(np.any(own["uses_target_labels"])),
                 "n_runs": len(own),
                 "auc_lost": float(np.mean(own["auc_lost"])),
                 "auc_lost_max": float(np.max(own["auc_lost"])),
