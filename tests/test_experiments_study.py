@@ -17,6 +17,8 @@ from galmerge_da.experiments.study_tables import (
 )
 from galmerge_da.io import save_cutouts
 from galmerge_da.metrics import purity_at_prevalence, roc_auc
+from galmerge_da.plugins import get_survey
+from galmerge_da.simulation import simulate
 
 SIZE = 16
 RECIPE = {
@@ -170,3 +172,28 @@ def test_purity_follows_the_prevalence(prevalence):
 def test_a_prevalence_is_between_0_and_1():
     with pytest.raises(InputError, match="prevalence must be between 0 and 1, got 1"):
         purity_at_prevalence([0, 1], [0.2, 0.8], 1)
+
+
+@pytest.mark.parametrize(
+    "survey, seed, depth, sums, spreads",
+    [
+        (sim_to_sim.SURVEYS[0], 101, None, (98870, 39420, 5073.4, 41889), (39.756, 13.852, 2.3534, 11.872)),
+        (
+            sim_to_sim.SURVEYS[1],
+            102,
+            (29.0, 29.3, 28.6),
+            (44815, 9308.9, 8346, 26348),
+            (15.153, 3.6048, 3.3537, 8.5272),
+        ),
+    ],
+)
+def test_the_galaxies_and_the_noise_of_the_study_are_frozen(survey, seed, depth, sums, spreads):
+    """Figures in docs/studies.rst are of these; where this fails, they have to be made anew."""
+    assert seed in sim_to_sim.SEEDS
+    galaxies = simulate(4, survey, seed=seed, n_jobs=1)
+    images = np.asarray(galaxies["image"], float)
+    assert galaxies["label"].tolist() == [0, 1, 0, 1]
+    np.testing.assert_allclose(images.sum((1, 2, 3)), sums, rtol=2e-3)
+    np.testing.assert_allclose(images.std((1, 2, 3)), spreads, rtol=2e-3)
+    noise = get_survey(survey).depth
+    assert noise is None if depth is None else noise.value.tolist() == list(depth)
