@@ -12,7 +12,7 @@ from galmerge_da.adaptation import DomainBatch, LossContext, StepContext, build_
 from galmerge_da.models import network as networks
 from galmerge_da.options import NoOptions
 from galmerge_da.plugins import BackboneSpec
-from galmerge_da.training import api, parallel, train
+from galmerge_da.training import parallel, recipe, train
 
 N, DIM, CLASSES = 64, 40, 3
 
@@ -88,7 +88,7 @@ def main():
         for name in adapt:
             request = {name: {"dropout": 0.0} if name in ("dann", "cdan") else 1.0}
             differences[name] = apart(on_given_features(processes, request), on_given_features(alone, request))
-    for module in (networks, api):
+    for module in (networks, recipe):
         module.get_backbone = lambda name: BackboneSpec("pooled", Pooled, NoOptions)
     together, result = trained(source, target)
     processes = result.classifier.provenance["processes"]

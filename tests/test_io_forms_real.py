@@ -88,6 +88,7 @@ def decals():
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the (columns are called|header says) g, r, i")  # in another order than pictures are
 @pytest.mark.parametrize("survey, files", [("sdss-jpeg", sdss), ("decals-jpeg", decals)])
 def test_real_pictures_are_the_same_in_every_form(tmp_path, survey, files):
     files = files()
