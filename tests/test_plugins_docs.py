@@ -101,8 +101,8 @@ def test_the_example_loss_is_asked_for_as_the_page_says(page, example, monkeypat
     monkeypatch.setattr(weighted, "get_loss", lambda name: spec if name == spec.name else found(name))
     (call,) = re.findall(r"^   result = train\(source, target, adapt=(.*)\)$", page, re.M)
     weighted.check_losses(eval(call))
-    with pytest.raises(ConfigError, match="targt"):
-        weighted.check_losses({"class-centers": {"targt": 0.5}})
+    with pytest.raises(ConfigError, match="goal"):
+        weighted.check_losses({"class-centers": {"goal": 0.5}})
 
 
 def test_the_example_backbone_makes_a_network(example, monkeypatch):
