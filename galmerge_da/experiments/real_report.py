@@ -51,7 +51,7 @@ def report_real(folder, catalogue, *, call, scores=None, label=None, best=None, 
     figures = folder / "figures"
     figures.mkdir(parents=True, exist_ok=True)
     runs = [run for run in catalogue.meta["RUNS"].split(",") if run]
-    best = best or next((run for run in runs if run == "composites+asymmetry"), runs[-1])
+    best = best or ("composites+asymmetry" if "composites+asymmetry" in runs else runs[-1])
     frames = np.asarray(Table.read(folder / "data" / "frames.fits")["image"])
     order = np.argsort(-np.asarray(catalogue[best]), kind="stable")[:_SHOWN]
     captions = {}
