@@ -160,6 +160,9 @@ def test_dann_is_the_released_one_for_features_and_discriminator(reference, disc
 def test_dann_is_the_released_one_with_its_dropout(reference, discriminator):
     samples = pair(reference, "small")
     torch.manual_seed(123)
+    if "".join(map(str, torch.empty(16).bernoulli_(0.5).int().tolist())) != "1101100001011111":
+        pytest.skip("this build of torch draws other random numbers than the reference's, by a generator of MKL")
+    torch.manual_seed(123)
     value = dann(*samples.values(), discriminator.train())
     reference.agrees("orig.PADA[train,dropout seed 123]", value, **samples)
 

@@ -65,6 +65,7 @@ def real(monkeypatch, tmp_path):
 
     monkeypatch.setattr(experiments, "run_sim_to_real", study)
     monkeypatch.setattr(experiments, "report_real", report)
+    monkeypatch.setattr(experiments, "compare_selectors", lambda folder, table, label: f"selectors by {label}")
     monkeypatch.setattr(experiments, "train_for_survey", lambda *_, **options: given.update(final=options))
     return given, tmp_path / "out"
 
@@ -76,6 +77,7 @@ def test_labels_are_not_looked_at_unless_asked(real):
     assert [each.name for each in given["runs"]] == ["MMD"]
     assert (given["galaxies"], given["objid"], given["image"], given["n_folds"]) == ("t.csv", "objid", "file", 5)
     assert not list(folder.glob("scores*")) and given["report"]["scores"] is None and "final" not in given
+    assert given["report"]["selectors"] is None
 
 
 def test_one_run_is_trained_on_all_galaxies_if_asked(real):
@@ -86,7 +88,7 @@ def test_one_run_is_trained_on_all_galaxies_if_asked(real):
 
 
 def test_labels_are_looked_at_once_and_the_look_is_written_down(real, tmp_path):
-    _, folder = real
+    given, folder = real
     ledger = tmp_path / "looks.jsonl"
     done = run(
         "sim-to-real",
@@ -106,6 +108,7 @@ def test_labels_are_looked_at_once_and_the_look_is_written_down(real, tmp_path):
     scores = Table.read(folder / "scores.ecsv")
     assert scores["run"].tolist() == ["noDA", "MMD", "asymmetry"]
     assert len(ledger.read_text().splitlines()) == 1 and '"dataset": "set"' in ledger.read_text()
+    assert given["report"]["selectors"] == "selectors by merger" and "each selector" in ledger.read_text()
 
 
 def test_the_stand_in_has_labels_of_its_own(real):

@@ -118,7 +118,7 @@ def test_the_untrained_network_is_where_the_run_started(parts, monkeypatch):
     monkeypatch.setattr("galmerge_da.training.api._run", remember)
     with pytest.raises(InterruptedError):
         train(source, seed=1)
-    untrained = study_figures._untrained(MergerClassifier.load(finished[0].model), 1).network.state_dict()
+    untrained = study_figures.untrained_classifier(MergerClassifier.load(finished[0].model), 1).network.state_dict()
     assert all(torch.equal(tensor, untrained[name]) for name, tensor in starts[0].items())
 
 

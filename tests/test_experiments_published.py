@@ -1,7 +1,6 @@
 """The sim-to-sim study on published data, fetched from a server here."""
 
 import io
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,11 +9,13 @@ from astropy.table import Table
 from galmerge_da.evaluation import read_ledger
 from galmerge_da.exceptions import ConfigError, InputError
 from galmerge_da.experiments.published import published_pair
-from galmerge_da.experiments.sim_to_sim import run_sim_to_sim
+from galmerge_da.experiments.sim_to_sim import TRANSFER, run_sim_to_sim
 from galmerge_da.experiments.study import Run
+from galmerge_da.inference import MergerClassifier
 from galmerge_da.io import DATASETS, download, open_cutouts
 
-NAME = "deepmerge-simsim"
+NAME, REAL = "deepmerge-simsim", "deepmerge-simreal"
+RUNS = (Run("noDA"), Run("MMD", {"mmd": 1.0}))
 SIZE = 24
 
 
@@ -25,25 +26,34 @@ def npy(array):
 
 
 @pytest.fixture
-def pair(file_server, tmp_path, monkeypatch):
-    """Downloaded into the cache: 60 galaxies, each with a mirror image; a merger has two nuclei."""
+def published(file_server, tmp_path, monkeypatch):
+    """A function that downloads a pair of 60 galaxies, each with a mirror image, mergers with two nuclei."""
     monkeypatch.setattr("galmerge_da.io.downloads.get_cache_dir", lambda: str(tmp_path / "cache"))
-    rng = np.random.default_rng(0)
-    y, x = np.indices((SIZE, SIZE)) - (SIZE - 1) / 2
-    labels = rng.permutation(np.arange(60) % 2)
-    images = np.empty((60, 3, SIZE, SIZE))
-    for image, label in zip(images, labels, strict=True):
-        at = rng.uniform(3, 7, 2) * rng.choice([-1, 1], 2)
-        flux = np.exp(-np.hypot(x, y) / rng.uniform(2, 4)) + label * np.exp(-np.hypot(x - at[0], y - at[1]) / 2)
-        lump = rng.uniform(-8, 8, 2)
-        flux = flux + 0.1 * np.exp(-((x - lump[0]) ** 2 + (y - lump[1]) ** 2) / 8)
-        image[:] = flux * np.array([1.0, 2.0, 3.0])[:, None, None]
-    images, labels = np.concatenate([images, images[..., ::-1]]), np.tile(labels, 2)
-    noisy = images + rng.normal(scale=0.05, size=images.shape)
-    contents = [npy(each) for each in (images, labels, noisy, labels)]
-    file_server.publish(NAME, dict(zip(DATASETS[NAME].files, contents, strict=True)))
-    download(NAME, base_url=file_server.url)
-    return images, noisy, labels
+
+    def publish(name, seed):
+        rng = np.random.default_rng(seed)
+        y, x = np.indices((SIZE, SIZE)) - (SIZE - 1) / 2
+        labels = rng.permutation(np.arange(60) % 2)
+        images = np.empty((60, 3, SIZE, SIZE))
+        for image, label in zip(images, labels, strict=True):
+            at = rng.uniform(3, 7, 2) * rng.choice([-1, 1], 2)
+            flux = np.exp(-np.hypot(x, y) / rng.uniform(2, 4)) + label * np.exp(-np.hypot(x - at[0], y - at[1]) / 2)
+            lump = rng.uniform(-8, 8, 2)
+            flux = flux + 0.1 * np.exp(-((x - lump[0]) ** 2 + (y - lump[1]) ** 2) / 8)
+            image[:] = flux * np.array([1.0, 2.0, 3.0])[:, None, None]
+        images, labels = np.concatenate([images, images[..., ::-1]]), np.tile(labels, 2)
+        noisy = images + rng.normal(scale=0.05, size=images.shape)
+        contents = [npy(each) for each in (images, labels, noisy, labels)]
+        file_server.publish(name, dict(zip(DATASETS[name].files, contents, strict=True)))
+        download(name, base_url=file_server.url)
+        return images, noisy, labels
+
+    return publish
+
+
+@pytest.fixture
+def pair(published):
+    return published(NAME, 0)
 
 
 def test_both_domains_become_data_sets_and_the_target_has_no_labels(pair, tmp_path):
@@ -85,17 +95,8 @@ def test_a_pair_that_was_not_downloaded_is_not_fetched(tmp_path):
 @pytest.mark.slow
 def test_the_study_runs_on_a_downloaded_pair(pair, tmp_path, monkeypatch):
     monkeypatch.setattr("galmerge_da.training.api._COLLAPSED", 2.0)  # one epoch is not enough to learn
-    scores, summary = run_sim_to_sim(
-        tmp_path / "study", data=NAME, n=None, epochs=1, seeds=(1,), runs=(Run("noDA"), Run("MMD", {"mmd": 1.0}))
-    )
+    scores, summary = run_sim_to_sim(tmp_path / "study", data=NAME, n=None, epochs=1, seeds=(1,), runs=RUNS)
     assert {"noDA", "MMD"} < set(summary["run"])
-    monkeypatch.setitem(DATASETS, NAME, replace(DATASETS[NAME], real=True))
-    runs = (Run("noDA"), Run("MMD", {"mmd": 1.0}))
-    ledger = tmp_path / "looks.jsonl"
-    run_sim_to_sim(tmp_path / "study", data=NAME, n=None, epochs=1, seeds=(1,), runs=runs, ledger=ledger)
-    (look,) = read_ledger(ledger)
-    (row,) = summary[(summary["run"] == "MMD") & (summary["domain"] == "target")]
-    assert look["dataset"] == NAME and look["MMD_auc"] == pytest.approx(row["auc"])
     assert np.all(np.isfinite(scores["auc"]))
     splits = Table.read(next((tmp_path / "study" / "runs").glob("mmd-*")) / "splits.ecsv")
     where = {}
@@ -103,3 +104,30 @@ def test_the_study_runs_on_a_downloaded_pair(pair, tmp_path, monkeypatch):
         where.setdefault(row["group"], set()).add(str(row["split"]))
     assert len(where) == 60 and all(len(names) == 1 for names in where.values())
     assert set(splits["domain"]) == {"source", "target"}
+
+
+@pytest.mark.slow
+def test_real_galaxies_need_a_ledger_and_have_a_run_that_starts_from_simulated_ones(published, tmp_path, monkeypatch):
+    monkeypatch.setattr("galmerge_da.training.api._COLLAPSED", 2.0)
+    ledger, study = tmp_path / "looks.jsonl", {"data": REAL, "n": None, "epochs": 1, "seeds": (1, 2)}
+    published(REAL, 1)
+    with pytest.raises(InputError, match=f"run 'galmerge download {NAME}'"):
+        run_sim_to_sim(tmp_path / "study", **study, ledger=ledger)
+    assert not (tmp_path / "study" / "runs").exists()
+    published(NAME, 0)
+    _, summary = run_sim_to_sim(tmp_path / "study", **study, runs=(*RUNS, TRANSFER), ledger=ledger)
+    rows = {row["run"]: row for row in summary if row["domain"] == "target"}
+    (look,) = read_ledger(ledger)
+    assert look["dataset"] == REAL and look["TL+MMD_auc"] == pytest.approx(rows["TL+MMD"]["auc"])
+    assert [rows[name]["auc_published"] for name in ("noDA", "MMD", "TL+MMD")] == [0.58, 0.60, 0.76]
+    for seed in (1, 2):
+        folders = {
+            name: next((tmp_path / "study" / "runs").glob(f"{name}-deepmerge-seed{seed}-*"))
+            for name in ("mmd", "tl-mmd", "tl-mmd-start")
+        }
+        bands = {name: MergerClassifier.load(folder / "model.safetensors").bands for name, folder in folders.items()}
+        assert bands["tl-mmd-start"][0] == "F814W" and bands["tl-mmd"] == bands["mmd"] == ("g", "r", "i")
+        before, plain, own = (Table.read(folders[name] / "history.ecsv") for name in ("tl-mmd-start", "mmd", "tl-mmd"))
+        assert own["cross_entropy"][0] != plain["cross_entropy"][0] != before["cross_entropy"][0]
+    page = (tmp_path / "study" / "report.html").read_text()
+    assert "From simulated to real galaxies: deepmerge-simreal" in page

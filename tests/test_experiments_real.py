@@ -13,11 +13,21 @@ from sklearn.metrics import average_precision_score, precision_recall_curve, roc
 
 from galmerge_da import simulate
 from galmerge_da.exceptions import InputError
-from galmerge_da.experiments import RealRun, report_real, run_sim_to_real, score_real, train_for_survey
+from galmerge_da.experiments import (
+    RealRun,
+    compare_selectors,
+    report_real,
+    run_sim_to_real,
+    score_real,
+    train_for_survey,
+)
 from galmerge_da.experiments.real_data import assign_folds, sdss_field, stand_in
+from galmerge_da.experiments.real_inside import draw_inside
 from galmerge_da.experiments.real_scores import completeness_at_purity, mean_rank
 from galmerge_da.experiments.sim_to_real import without_highest
+from galmerge_da.experiments.study import load_run
 from galmerge_da.inference import MergerClassifier
+from galmerge_da.training.selection import SELECTORS
 
 
 @settings(deadline=None, max_examples=50)
@@ -153,6 +163,24 @@ def check_the_second_round(folder, galaxies, first, settings):
         assert used <= set(seen) and len(used) <= 0.9 * len(seen)
 
 
+def check_the_selectors(folder, catalogue, selectors):
+    """Each fold's runs are compared on galaxies that they were given and held out, by an AUC that is scikit-learn's."""
+    picked, runs = Table.read(folder / "picked.ecsv"), Table.read(folder / "runs.ecsv")
+    assert sorted(set(zip(runs["run"], runs["seed"], runs["fold"], strict=True))) == sorted(
+        (run, seed, fold) for run, folds in (("noDA", (0,)), ("TL+coral", (0, 1)), ("pairs", (0, 1)))
+        for fold in folds for seed in (1, 2)
+    )  # fmt: skip
+    for row in runs:
+        trace = load_run(folder / "runs" / row["folder"]).trace["target", "test"]
+        held_out = np.flatnonzero(catalogue["fold"] != row["fold"])[trace.rows]
+        labels = catalogue["label"][held_out]
+        own = picked[(picked["run"] == row["run"]) & (picked["seed"] == row["seed"]) & (picked["fold"] == row["fold"])]
+        assert (len(own) > 0) == (len(set(labels)) == 2)
+        for each in own[own["selector"] == "last"]:
+            assert each["target_auc"] == pytest.approx(roc_auc_score(labels, np.diff(trace.logits[-1])[:, 0]))
+    assert set(selectors["selector"]) == {*SELECTORS, "oracle"} and np.all(selectors["auc_lost"] == 0)  # one epoch
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the classifier puts")  # so few galaxies, one epoch
 def test_the_study_classifies_every_galaxy_by_models_that_have_not_seen_it(tmp_path):
@@ -178,9 +206,15 @@ def test_the_study_classifies_every_galaxy_by_models_that_have_not_seen_it(tmp_p
     scores = score_real(catalogue, "label", scored, n_bootstrap=20)
     timed = scores["run"][np.isfinite(scores["seconds_per_image"])].tolist()
     assert timed == ["Gini-M20", "random forest", "asymmetry"]
-    page = report_real(tmp_path, catalogue, call="a call", scores=scores, label="label").read_text()
-    assert "pairs+asymmetry" in page and page.count("<img") == 4
-    assert report_real(tmp_path, catalogue, call="a call").read_text().count("<img") == 2
+    selectors = compare_selectors(tmp_path, catalogue, "label")
+    check_the_selectors(tmp_path, catalogue, selectors)
+    labelled = {"scores": scores, "selectors": selectors, "label": "label"}
+    page = report_real(tmp_path, catalogue, call="a call", **labelled).read_text()
+    assert "pairs+asymmetry" in page and page.count("<img") == 7 and "AUC lost by who chooses" in page
+    captions = {name: caption for name, (_, caption) in draw_inside(tmp_path, catalogue, "pairs").items()}
+    assert list(captions) == ["histories", "tsne", "gradcam"]
+    unlabelled = report_real(tmp_path, catalogue, call="a call").read_text()
+    assert unlabelled.count("<img") == 5 and "AUC lost" not in unlabelled
     made = [path.name for path in (tmp_path / "runs").iterdir()]
     for start, n in (("noda", 2), ("tl-coral-deepmerge", 4), ("tl-coral-start", 2), ("pairs", 4)):
         assert sum(name.startswith(start) for name in made) == n

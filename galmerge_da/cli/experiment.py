@@ -107,7 +107,14 @@ def sim_to_real(
     progress,
 ):
     """From simulated galaxies to a survey's pictures, GALAXIES: a table or a folder, or a simulated stand-in."""
-    from galmerge_da.experiments import REAL_RUNS, report_real, run_sim_to_real, score_real, train_for_survey
+    from galmerge_da.experiments import (
+        REAL_RUNS,
+        compare_selectors,
+        report_real,
+        run_sim_to_real,
+        score_real,
+        train_for_survey,
+    )
 
     if label and not ledger:
         raise click.UsageError("--label needs --ledger: every look at labels is written down")
@@ -125,18 +132,20 @@ def sim_to_real(
             progress=progress,
         )  # fmt: skip
     call = f"galmerge experiment sim-to-real {shlex.join(map(_without_folders, sys.argv[3:]))}"
-    scores = None
+    scores = selectors = None
     if galaxies is None or label:
         label = label or "label"
         scored = [name for key in ("RUNS", "OTHERS") for name in catalogue.meta.get(key, "").split(",") if name]
         scores = score_real(
             catalogue, label, scored, kind=kind, ledger=ledger,
             dataset=Path(galaxies).resolve().parent.name if galaxies else "stand-in", command=call,
+            note="what each selector of epochs and the oracle would have picked is looked at too",
         )  # fmt: skip
+        selectors = compare_selectors(output, catalogue, label)
         for suffix in ("ecsv", "fits"):
             scores.write(output / f"scores.{suffix}", overwrite=True)
         show_table(scores["run", "auc", "auc_low", "auc_high", "ap", "ap_low", "ap_high", "completeness_50"])
-    page = report_real(output, catalogue, call=call, scores=scores, label=label)
+    page = report_real(output, catalogue, call=call, scores=scores, selectors=selectors, label=label)
     click.echo(f"{len(catalogue)} galaxies: {output / 'catalogue.fits'}, {page}")
 
 

@@ -2,6 +2,7 @@
 
 from galmerge_da.experiments.demo import format_scores, run_demo
 from galmerge_da.experiments.published import published_pair
+from galmerge_da.experiments.real_inside import compare_selectors
 from galmerge_da.experiments.real_report import report_real
 from galmerge_da.experiments.real_scores import score_real
 from galmerge_da.experiments.recipes import run_recipe
@@ -11,6 +12,7 @@ from galmerge_da.experiments.sim_to_sim import run_sim_to_sim
 __all__ = [
     "REAL_RUNS",
     "RealRun",
+    "compare_selectors",
     "format_scores",
     "published_pair",
     "report_real",

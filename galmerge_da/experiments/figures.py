@@ -23,7 +23,14 @@ from galmerge_da.visualization import (
     plot_tsne,
 )
 
-__all__ = ["draw_sim_to_sim", "measure_gaps"]
+__all__ = [
+    "draw_explanations",
+    "draw_features",
+    "draw_sim_to_sim",
+    "measure_gaps",
+    "take_frames",
+    "untrained_classifier",
+]
 
 DOMAINS = ("source", "target")
 
@@ -35,6 +42,12 @@ ADAPTED = ("MMD+F", "MMD", "ADA", "ADA+F")
 
 #: Galaxies of each domain in t-SNE, and in the distances of domains.
 N_POINTS = 600
+
+#: Ends the caption of Grad-CAM.
+EXPLAINED = (
+    "p is the probability of a merger. The maps of one network and galaxy share their scale; without colour, nothing "
+    "speaks for the class."
+)
 
 _DPI = 250
 
@@ -100,7 +113,7 @@ def measure_gaps(finished, labels, source, target, *, seed=0):
         classifiers = {run.run: MergerClassifier.load(run.model) for run in runs}
         first = next(iter(classifiers.values()))
         frames, classes = _sample(runs[0], first, labels, (source, target), seed)
-        for name, classifier in {"untrained": _untrained(first, number), **classifiers}.items():
+        for name, classifier in {"untrained": untrained_classifier(first, number), **classifiers}.items():
             features = [embed(classifier, frames[domain]) for domain in DOMAINS]
             gap = domain_gap(*features, [classes[domain] for domain in DOMAINS], seed=seed)
             about = {"backbone": backbone, "run": name, "seed": number}
@@ -156,44 +169,92 @@ def _galaxies(runs, labels, paths, seed):
     }
     networks = {name: classifiers[name] for name in EMBEDDED if name in classifiers}
     if networks:
-        networks = {"untrained": _untrained(base, runs[0].seed)} | networks
-        panels = {}
-        for name, classifier in networks.items():
-            points = project([embed(classifier, frames[domain]) for domain in DOMAINS], seed=seed)
-            panels[name] = {domain: (each, classes[domain]) for domain, each in zip(DOMAINS, points, strict=True)}
+        networks = {"untrained": untrained_classifier(base, runs[0].seed)} | networks
         drawn["tsne"] = (
-            plot_tsne(panels)[0].figure,
+            draw_features(networks, frames, classes, seed=seed),
             f"t-SNE of the features of held-out galaxies, seed {runs[0].seed}; each network's alone.",
         )
     adapted = next((name for name in ADAPTED if name in classifiers), None)
     if adapted is not None and "noDA" in classifiers:
-        pair = {name: classifiers[name] for name in ("noDA", adapted)}
+        generator = np.random.default_rng(seed)
+        rows = {
+            (f"{name},\n{domain}", domain): generator.choice(np.flatnonzero(classes[domain] == value))
+            for value, name in ((1, "merger"), (0, "non-merger"))
+            for domain in DOMAINS
+        }
         drawn["gradcam"] = (
-            _draw_gradcam(pair, frames, classes, seed),
+            draw_explanations({name: classifiers[name] for name in ("noDA", adapted)}, frames, rows),
             "Grad-CAM: what speaks for either class without and with adaptation, in one merger and one non-merger of "
-            f"each domain, drawn at random among held-out galaxies, seed {runs[0].seed}; p is the probability of a "
-            "merger. The maps of one network and galaxy share their scale; without colour, nothing speaks for "
-            "the class.",
+            f"each domain, drawn at random among held-out galaxies, seed {runs[0].seed}; {EXPLAINED}",
         )
     return drawn
 
 
-def _draw_gradcam(classifiers, frames, classes, seed):
-    """Both classes and both domains, one galaxy each."""
-    generator = np.random.default_rng(seed)
-    rows, chosen = [], []
-    for value, name in ((1, "merger"), (0, "non-merger")):
-        for domain in DOMAINS:
-            rows.append(f"{name},\n{domain}")
-            row = generator.choice(np.flatnonzero(classes[domain] == value))
-            chosen.append(_take(frames[domain], [row]))
-    few = _join(chosen)
+def draw_features(classifiers, frames, classes, *, seed=0):
+    """t-SNE of both domains, one panel per network.
+
+    Parameters
+    ----------
+    classifiers : mapping of str to `~galmerge_da.MergerClassifier`
+    frames : mapping of str to `~galmerge_da.preprocessing.Frames`
+        ``"source"`` and ``"target"``.
+    classes : mapping of str to array_like of int
+        0, 1, or 2 where it is not known.
+    seed : int, optional
+
+    Returns
+    -------
+    `~matplotlib.figure.Figure`
+    """
+    panels = {}
+    for name, classifier in classifiers.items():
+        points = project([embed(classifier, frames[domain]) for domain in DOMAINS], seed=seed)
+        panels[name] = {domain: (each, classes[domain]) for domain, each in zip(DOMAINS, points, strict=True)}
+    return plot_tsne(panels, classes=("non-mergers", "mergers", "unlabelled"))[0].figure
+
+
+def draw_explanations(classifiers, frames, rows):
+    """Grad-CAM of both classes in a few galaxies, by several networks.
+
+    Parameters
+    ----------
+    classifiers : mapping of str to `~galmerge_da.MergerClassifier`
+    frames : mapping of str to `~galmerge_da.preprocessing.Frames`
+    rows : mapping of (str, str) to int
+        (what the galaxy is, domain) -> its row in the frames of that domain.
+
+    Returns
+    -------
+    `~matplotlib.figure.Figure`
+    """
+    few = _join([_take(frames[domain], [row]) for (_, domain), row in rows.items()])
     maps, probs = {}, {}
     for network, classifier in classifiers.items():
         probs[network] = classifier.predict(few.data)[1][:, 1]
         for name, shown in zip(reversed(classifier.classes), ("merger", "non-merger"), strict=True):
             maps[network, shown] = gradcam(classifier, few, class_name=name)
-    return plot_gradcam(few.data, maps, rows=rows, probs=probs)[0, 0].figure
+    return plot_gradcam(few.data, maps, rows=[name for name, _ in rows], probs=probs)[0, 0].figure
+
+
+def take_frames(classifier, path, rows):
+    """Frames of some rows of a data set, as a classifier sees them.
+
+    Parameters
+    ----------
+    classifier : `~galmerge_da.MergerClassifier`
+    path : path-like
+    rows : array_like of int
+        In rising order.
+
+    Returns
+    -------
+    `~galmerge_da.preprocessing.Frames`
+    """
+    rows, parts, start = np.asarray(rows), [], 0
+    for chunk in iterate_frames(classifier, path):
+        parts.append(_take(chunk, rows[(rows >= start) & (rows < start + len(chunk))] - start))
+        start += len(chunk)
+    return _join(parts)
 
 
 def _sample(run, classifier, labels, paths, seed):
@@ -202,17 +263,24 @@ def _sample(run, classifier, labels, paths, seed):
     for domain, path in zip(DOMAINS, paths, strict=True):
         rows = run.trace[domain, "test"].rows
         rows = np.sort(np.random.default_rng(seed).permutation(rows)[:N_POINTS])
-        parts, start = [], 0
-        for chunk in iterate_frames(classifier, path):
-            inside = (rows >= start) & (rows < start + len(chunk))
-            parts.append(_take(chunk, rows[inside] - start))
-            start += len(chunk)
-        frames[domain], classes[domain] = _join(parts), np.asarray(labels[domain])[rows]
+        frames[domain], classes[domain] = take_frames(classifier, path, rows), np.asarray(labels[domain])[rows]
     return frames, classes
 
 
-def _untrained(classifier, seed):
-    """The network as a run with this seed starts, with the statistics of its training data."""
+def untrained_classifier(classifier, seed):
+    """The network as a run starts that is given none, with the statistics of its training data.
+
+    Parameters
+    ----------
+    classifier : `~galmerge_da.MergerClassifier`
+        Any that was trained on these data.
+    seed : int
+        Of the run.
+
+    Returns
+    -------
+    `~galmerge_da.MergerClassifier`
+    """
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
         network = Network.from_description(classifier.network.describe())

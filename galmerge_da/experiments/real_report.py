@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
+from galmerge_da.experiments.real_inside import draw_inside
 from galmerge_da.experiments.real_scores import seed_columns
 from galmerge_da.experiments.study_report import describe_run
 from galmerge_da.io import open_cutouts
@@ -22,7 +23,7 @@ _DPI = 200
 _SHOWN = 30
 
 
-def report_real(folder, catalogue, *, call, scores=None, label=None, best=None, baseline="asymmetry"):
+def report_real(folder, catalogue, *, call, scores=None, selectors=None, label=None, best=None, baseline="asymmetry"):
     """Draw the figures, and write ``report.html`` that shows them beside the scores.
 
     Parameters
@@ -34,9 +35,11 @@ def report_real(folder, catalogue, *, call, scores=None, label=None, best=None, 
     call : str
         What was called.
     scores : `~astropy.table.Table`, optional
-        As `score_real` gives it; without it nothing that needs a label is drawn.
+        As `score_real` gives it; without it no label is drawn.
+    selectors : `~astropy.table.Table`, optional
+        As `compare_selectors` gives it.
     label : str, optional
-        Column of the labels that it was made from.
+        Column of the labels that they were made from.
     best : str, optional
         Run whose most probable mergers are shown; ``composites+asymmetry`` by default, or else the last of them.
     baseline : str, optional
@@ -56,8 +59,8 @@ def report_real(folder, catalogue, *, call, scores=None, label=None, best=None, 
     order = np.argsort(-np.asarray(catalogue[best]), kind="stable")[:_SHOWN]
     captions = {}
 
-    def save(name, ax, caption):
-        ax.figure.savefig(figures / f"{name}.png", dpi=_DPI)
+    def save(name, artist, caption):
+        artist.figure.savefig(figures / f"{name}.png", dpi=_DPI)
         captions[figures / f"{name}.png"] = caption
 
     simulated = _simulated_frames(folder / "data" / catalogue.meta["SOURCE"])
@@ -90,6 +93,11 @@ def report_real(folder, catalogue, *, call, scores=None, label=None, best=None, 
         )
         tables["Scores of the mean over seeds, with 95% intervals over seeds and galaxies"] = _scores(scores)
         tables[f"Differences to {baseline}, galaxy by galaxy"] = _differences(scores, baseline)
+    if selectors is not None and len(selectors):
+        tables["AUC lost by who chooses the epoch, against an oracle that sees the labels"] = selectors
+    drawn = draw_inside(folder, catalogue, best, label=None if scores is None else label)
+    for name, (figure, caption) in drawn.items():
+        save(name, figure, caption)
     facts = {
         "Call": call,
         "Galaxies": str(len(catalogue)),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from astropy.table import Table
 from scipy.special import logit
 
 from galmerge_da.experiments.real_data import SURVEY, assign_folds, read_survey, sdss_field
@@ -32,7 +33,7 @@ RECIPE = {
         "weight_decay": 1e-3,
         "patience": 200,
         "selector": "last",
-        "watch": [],
+        "watch": "all",
         "precision": "bfloat16",
         "augmentation": {"gain": 0.12, "noise": 0.004, "blur": 0.6, "zoom": 0.12},
     },
@@ -103,7 +104,8 @@ def run_sim_to_real(
     Parameters
     ----------
     folder : path-like, optional
-        Gets data, runs and ``catalogue`` as FITS and ECSV. What is there already is used again.
+        Gets data, runs and ``catalogue`` as FITS and ECSV, and ``runs.ecsv``: which folder has the model of a run,
+        seed and fold. What is there already is used again.
     galaxies : object, optional
         The survey's pictures: a folder of them, or any form that `~galmerge_da.io.open_cutouts`
         takes. A column of labels is never read here. Without it, `stand_in` makes them.
@@ -144,6 +146,7 @@ def run_sim_to_real(
     data = read_survey(folder / "data", galaxies, image=image, survey=survey, n=n, progress=progress)
     table, frames = data.table, np.asarray(data.frames["image"])
     table["fold"] = assign_folds(sdss_field(table[objid]) if objid else np.arange(len(table)), n_folds)
+    kept = []
     logits = {(name, seed): np.full(len(table), np.nan) for run in runs for name in _columns(run) for seed in seeds}
     for fold in range(n_folds):
         rest, own = np.flatnonzero(table["fold"] != fold), np.flatnonzero(table["fold"] == fold)
@@ -153,6 +156,7 @@ def run_sim_to_real(
             finished = _train(data, run, rest, fold, folder, n=n, epochs=epochs, seeds=seeds, n_jobs=n_jobs)
             rows = own if run.sees_target else np.arange(len(table))
             for each in finished:
+                kept.append({"run": run.name, "seed": each.seed, "fold": fold, "folder": each.folder.name})
                 for name in _columns(run):
                     turns = not name.endswith(_UNTURNED)
                     logits[name, each.seed][rows] = _merger_logits(each.classifier, frames[rows], turns=turns)
@@ -178,6 +182,7 @@ def run_sim_to_real(
         "SOURCE": data.source.name,
     }
     save_cutouts(data.frames, folder / "data" / "frames.fits", overwrite=True)
+    Table(rows=kept).write(folder / "runs.ecsv", overwrite=True)
     for suffix in ("ecsv", "fits"):
         table.write(folder / f"catalogue.{suffix}", overwrite=True)
     return table

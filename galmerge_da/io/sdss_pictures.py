@@ -24,6 +24,7 @@ _RELEASE = 7
 _SIZE = 423
 #: Petrosian radii in a pixel.
 _SCALE = 0.024
+_COLUMNS = ("ra", "dec", "petroRad_r")
 #: Ids in one question.
 _BLOCK = 100
 
@@ -93,12 +94,14 @@ def _places(ids, wait, base_url):
     with module.conf.set_temp("skyserver_baseurl", base_url or module.conf.skyserver_baseurl):
         for start in range(0, len(ids), _BLOCK):
             some = ", ".join(map(str, ids[start : start + _BLOCK]))
-            query = f"SELECT objID, ra, dec, petroRad_r FROM PhotoObj WHERE objID IN ({some})"
+            query = f"SELECT objID, {', '.join(_COLUMNS)} FROM PhotoObj WHERE objID IN ({some})"
             wait()
             with quiet(), errors_of("SkyServer"):
                 rows = client.query_sql(query, timeout=conf.remote_timeout, data_release=_RELEASE, cache=False)
+            if rows is not None and not {"objID", *_COLUMNS} <= set(rows.colnames):
+                raise DownloadError(f"SkyServer gave no table of galaxies, but one with {', '.join(rows.colnames)}")
             for row in [] if rows is None else rows:
-                found[int(row["objID"])] = tuple(float(row[name]) for name in ("ra", "dec", "petroRad_r"))
+                found[int(row["objID"])] = tuple(float(row[name]) for name in _COLUMNS)
     return found
 
 

@@ -175,7 +175,8 @@ class TrainingRun:
             "losses": None if self.losses is None else self.losses.state_dict(),
             "learned": None if self.learned is None else self.learned.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict(),
+            # torch 2.3 keeps a function there, which no checkpoint may have
+            "scheduler": {name: value for name, value in self.scheduler.state_dict().items() if not callable(value)},
             "generators": [self.generator.get_state(), self.loss_generator.get_state(), torch.get_rng_state()],
             "device_generator": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
             "epoch": self.epoch,

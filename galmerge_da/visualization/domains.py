@@ -9,7 +9,7 @@ from galmerge_da.visualization._axes import COLORS, DOMAIN_MARKERS, FULL_WIDTH, 
 __all__ = ["plot_examples", "plot_gradcam", "plot_tsne"]
 
 _CLASSES = ("non-mergers", "mergers")
-_CLASS_COLORS = (COLORS[1], COLORS[3])
+_CLASS_COLORS = (COLORS[1], COLORS[3], "0.35")
 #: Decades below the peak that pictures show.
 _DECADES = 3
 _GAP = 2
@@ -85,7 +85,7 @@ def plot_tsne(panels, axes=None, *, classes=_CLASSES):
     axes : sequence of `~matplotlib.axes.Axes`, optional
         One per panel; those of a new figure by default.
     classes : sequence of str, optional
-        Names of the classes.
+        Names of the classes; the third is grey. One without a galaxy is not in the legend.
 
     Returns
     -------
@@ -112,9 +112,11 @@ def plot_tsne(panels, axes=None, *, classes=_CLASSES):
             points, labels = np.asarray(points, float), np.asarray(labels)
             for value, class_name in enumerate(classes):
                 own = points[labels == value]
+                if not len(own):
+                    continue
                 handles[f"{domain}, {class_name}"] = ax.scatter(
                     own[:, 0], own[:, 1], s=size, marker=DOMAIN_MARKERS[k % len(DOMAIN_MARKERS)],
-                    color=_CLASS_COLORS[value % 2], alpha=0.3 if k == 0 else 0.9, linewidth=0, rasterized=True,
+                    color=_CLASS_COLORS[value % 3], alpha=0.3 if k == 0 else 0.9, linewidth=0, rasterized=True,
                 )  # fmt: skip
         ax.set(xticks=[], yticks=[], title=name)
         ax.set_box_aspect(1)
