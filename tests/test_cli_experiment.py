@@ -122,4 +122,6 @@ def test_the_command_asks_for_a_ledger_and_for_runs_that_exist(tmp_path):
     assert done.exit_code == 2 and "needs --ledger" in done.stderr
     done = run("sim-to-real", "t.fits", "--run", "best", "-o", tmp_path / "out")
     assert done.exit_code == 2 and "no run 'best'" in done.stderr
+    done = run("sim-to-real", "deepmerge-simreal", "-o", tmp_path / "out")
+    assert done.exit_code == 2 and "sim-to-sim --data deepmerge-simreal" in done.stderr
     assert not (tmp_path / "out").exists()

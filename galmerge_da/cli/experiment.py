@@ -115,9 +115,12 @@ def sim_to_real(
         score_real,
         train_for_survey,
     )
+    from galmerge_da.io.downloads import DATASETS
 
     if label and not ledger:
         raise click.UsageError("--label needs --ledger: every look at labels is written down")
+    if galaxies in DATASETS and not Path(galaxies).exists():
+        raise click.UsageError(f"published data are taken by 'galmerge experiment sim-to-sim --data {galaxies}'")
     known = {run.name: run for run in REAL_RUNS}
     if unknown := [name for name in [*names, *([final] if final else [])] if name not in known]:
         raise click.UsageError(f"no run {unknown[0]!r}; there are {', '.join(known)}")

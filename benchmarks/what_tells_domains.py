@@ -1,0 +1,123 @@
+"""What gives simulated galaxies away: a network that tells them from a survey's, and single measurements that do.
+
+python benchmarks/what_tells_domains.py GALAXIES [--survey sdss-jpeg] [-o FOLDER]
+
+No label of the survey takes part. Of the simulated galaxies one in twenty is a merger.
+"""
+
+import argparse
+import itertools
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table, vstack
+
+from galmerge_da.evaluation import gradcam, morphology_table
+from galmerge_da.experiments.real_data import read_survey
+from galmerge_da.experiments.sim_to_real import RECIPE
+from galmerge_da.io import open_cutouts
+from galmerge_da.metrics import roc_auc
+from galmerge_da.morphology import MEASURES
+from galmerge_da.preprocessing import Frames, PreprocessingRecipe, preprocess
+from galmerge_da.training import train
+from galmerge_da.visualization import plot_gradcam
+
+SHARE = 0.05
+CLASSES = ("simulated", "survey")
+SEEDS = (1, 2, 3)
+
+
+def simulated_frames(data, n, seed):
+    """Linear frames of simulated galaxies in the form of the survey's, few of them mergers."""
+    labels = np.asarray(Table.read(data.source)["label"])
+    rng = np.random.default_rng(seed)
+    rows = [rng.permutation(np.flatnonzero(labels == value))[:many] for value, many in ((1, round(SHARE * n)), (0, n))]
+    rows = np.sort(np.concatenate(rows)[:n])
+    parts, start = [], 0
+    for chunk in open_cutouts(data.source, chunk_size=256):
+        own = rows[(rows >= start) & (rows < start + len(chunk))] - start
+        parts.append(preprocess(chunk, PreprocessingRecipe(bands=chunk.bands)).data[own])
+        start += len(chunk)
+    table = data.frames[np.zeros(len(rows), int)]
+    table["image"], table["id"] = np.concatenate(parts), rows + 10**6
+    return table
+
+
+def measure(table):
+    """Single numbers of each frame: shapes, the sky, structure, and the colours of the middle."""
+    shapes = morphology_table(table)
+    images = np.asarray(table["image"], np.float64)
+    middle = images[:, :, 25:50, 25:50].sum(axis=(2, 3))
+    peak = images.mean(axis=1).max(axis=(1, 2))
+    edge = np.concatenate([images.mean(axis=1)[:, rows] for rows in (slice(0, 4), slice(-4, None))], axis=1)
+    values = {name: np.asarray(shapes[name], float) for name in MEASURES}
+    values["sky's spread over peak"] = np.percentile(edge, 84, (1, 2)) - np.percentile(edge, 16, (1, 2))
+    values["sky's spread over peak"] /= peak
+    step = images.mean(axis=1)
+    values["difference of neighbours at the edge over peak"] = np.median(np.abs(np.diff(edge, axis=2)), (1, 2)) / peak
+    values["light in the middle third"] = step[:, 25:50, 25:50].sum((1, 2)) / np.abs(step).sum((1, 2))
+    for a, b in itertools.combinations(range(images.shape[1]), 2):
+        values[f"ratio of bands {a} and {b}"] = middle[:, a] / middle[:, b]
+    return values
+
+
+def main(galaxies, survey, folder, seed=0):
+    folder = Path(folder)
+    data = read_survey(folder / "data", galaxies, image="image", survey=survey, n=9000)
+    simulated = simulated_frames(data, len(data.frames), seed)
+    table = vstack([simulated, data.frames], metadata_conflicts="silent")
+    table["label"] = np.repeat([0, 1], [len(simulated), len(data.frames)])
+    truth = np.asarray(table["label"])
+    print(f"{len(simulated)} simulated galaxies and {len(data.frames)} of the survey; AUC of telling them apart by")
+    for name, values in measure(table).items():
+        known = np.isfinite(values)
+        area = roc_auc(truth[known], values[known])
+        medians = [np.median(values[known & (truth == value)]) for value in (0, 1)]
+        side = "larger in the survey" if area > 0.5 else "smaller in the survey"
+        print(f"  {name}: {max(area, 1 - area):.3f}, {side}; medians {medians[0]:.3g}, {medians[1]:.3g}")
+    recipe = {
+        **RECIPE,
+        "data": {"classes": list(CLASSES)},
+        "training": {**RECIPE["training"], "watch": [], "epochs": 10, "trace": True},
+    }
+    areas = []
+    for number in SEEDS:
+        result = train(table, recipe=recipe, seed=number)
+        held_out = result.trace["source", "test"]
+        scores = np.diff(held_out.logits[-1])[:, 0]
+        areas.append(roc_auc(truth[held_out.rows], scores))
+    print(f"  a network, three seeds: {np.mean(areas):.3f} +- {np.std(areas, ddof=1):.3f}")
+    order = held_out.rows[np.argsort(scores, kind="stable")]
+    picks = {
+        "simulated,\nrecognised": order[truth[order] == 0][0],
+        "simulated,\nmiddle": order[truth[order] == 0][np.sum(truth[order] == 0) // 2],
+        "survey,\nmiddle": order[truth[order] == 1][np.sum(truth[order] == 1) // 2],
+        "survey,\nrecognised": order[truth[order] == 1][-1],
+    }
+    frames = _frames(table, list(picks.values()))
+    maps = {("the network", name): gradcam(result.classifier, frames, class_name=name) for name in CLASSES}
+    plot_gradcam(frames.data, maps, rows=list(picks))[0, 0].figure.savefig(folder / "what_tells_domains.png", dpi=200)
+    heat = []
+    for value, name in enumerate(CLASSES):
+        own = _frames(table, held_out.rows[truth[held_out.rows] == value])
+        heat.append(gradcam(result.classifier, own, class_name=name))
+    distance = np.hypot(*(np.indices((75, 75)) - 37)) / (75 / 7.2)
+    positive = np.clip(np.concatenate(heat), 0, None).mean(axis=0)
+    for low, high in ((0, 0.5), (0.5, 1), (1, 2), (2, 3.5)):
+        ring = (distance >= low) & (distance < high)
+        share = positive[ring].sum() / positive.sum()
+        print(f"  Grad-CAM of the right class, {low} to {high} radii: {share:.0%} on {ring.mean():.0%} of a frame")
+
+
+def _frames(table, rows):
+    images = np.asarray(table["image"], np.float32)[rows]
+    return Frames(images, np.zeros(len(rows), np.int32), np.asarray(table["radius"])[rows])
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("galaxies")
+    parser.add_argument("--survey", default="sdss-jpeg")
+    parser.add_argument("-o", "--output", default="what-tells-domains")
+    given = parser.parse_args()
+    main(given.galaxies, given.survey, given.output)
