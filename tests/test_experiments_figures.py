@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def test_the_report_contains_every_figure_and_score(study):
         "runs=[noDA, MMD, ADA])",
         "seed101",
         "seed102",
-        f"torch {torch.__version__}",
+        f"torch {version('torch')}",
     ):
         assert part in page
     assert "<dt>Looks at labels of real galaxies</dt><dd>0:" in page
