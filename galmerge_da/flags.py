@@ -58,8 +58,8 @@ _MEANING = {
 #: A row with any of these has no image to classify.
 FATAL = Flag.UNREADABLE | Flag.BAD_SHAPE | Flag.BLANK
 
-#: A row with any of these may well be no galaxy, or not all of one: leave it out of a sample of mergers.
-DOUBTFUL = Flag.TOO_SMALL | Flag.RADIUS_UNKNOWN | Flag.OFF_EDGE | Flag.BANDS_MISSING
+#: A row with any of these has no probability, or may well be no galaxy, or not all of one: leave it out of a sample.
+DOUBTFUL = Flag.NOT_CLASSIFIED | Flag.TOO_SMALL | Flag.RADIUS_UNKNOWN | Flag.OFF_EDGE | Flag.BANDS_MISSING
 
 
 def decode_flags(flags):

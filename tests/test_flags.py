@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from galmerge_da.flags import FATAL, Flag, decode_flags, describe_flags
+from galmerge_da.flags import DOUBTFUL, FATAL, Flag, decode_flags, describe_flags
 
 
 def test_every_flag_is_one_bit_with_a_meaning():
@@ -72,3 +72,7 @@ def test_masked_values_decode_to_nothing():
 
 def test_fatal_flags_leave_nothing_to_classify():
     assert decode_flags(FATAL) == ["UNREADABLE", "BAD_SHAPE", "BLANK"]
+
+
+def test_a_row_without_a_probability_is_no_sample():
+    assert decode_flags(DOUBTFUL) == ["NOT_CLASSIFIED", "OFF_EDGE", "TOO_SMALL", "RADIUS_UNKNOWN", "BANDS_MISSING"]
