@@ -10,8 +10,9 @@ from PIL import Image
 
 from galmerge_da.exceptions import GalmergeError, InputError, InputWarning
 from galmerge_da.flags import Flag
-from galmerge_da.io import open_cutouts, save_cutouts
+from galmerge_da.io import open_cutouts, open_field, save_cutouts
 from galmerge_da.io.source import FLAGS_DESCRIPTION
+from galmerge_da.preprocessing import match_bands
 
 GOOD = np.random.default_rng(0).normal(size=(4, 3, 12, 12)).astype(np.float32)
 TABLE = Table({"id": [1, 2, 3, 4], "image": GOOD, "r_petro": [1.0, 2.0, 3.0, 4.0], "name": list("abcd")})
@@ -270,8 +271,47 @@ def test_nan_and_masked_images_pass_as_they_are():
 
 def test_bands_named_by_the_caller_must_fit_all_files(tmp_path):
     fits.writeto(tmp_path / "a.fits", GOOD[0])
-    with pytest.raises(InputError, match="3 band.*2 are named"):
+    with pytest.raises(InputError, match=r"bands names 2 band\(s\) \(g, r\), but the images have 3$"):
         open_cutouts([str(tmp_path / "a.fits")], bands=("g", "r"))
+
+
+PER_BAND = r"a table with a column of files per band.*image=\('g', 'r', 'z'\) or --image g,r,z$"
+
+
+def test_images_of_one_band_where_a_survey_has_more_are_told_of_a_column_per_band(tmp_path):
+    for band, image in zip("grz", GOOD[0], strict=True):
+        fits.writeto(tmp_path / f"galaxy-{band}.fits", image)
+    for source, options in ((tmp_path, {"survey": "decals"}), (GOOD[:, 0], {"bands": "g,r,z"})):
+        with pytest.raises(InputError, match=f"names 3 band.*the images have 1; where every band has .*{PER_BAND}"):
+            open_cutouts(source, **options)
+    with pytest.raises(InputError, match=rf"1 band\(s\) \(without names\); expected the 3 .*{PER_BAND}"):
+        match_bands(1, ("g", "r", "z"))
+    with pytest.raises(InputError, match="the images have 1; where every band has an image.*{'g': \"g.fits\", 'r'"):
+        open_field(Table({"x": [5], "y": [5]}), tmp_path / "galaxy-g.fits", 5, bands="g,r,z")
+    table = Table({band: [str(tmp_path / f"galaxy-{band}.fits")] for band in "grz"})
+    opened = open_cutouts(table, image=("g", "r", "z"), survey="decals")
+    assert np.array_equal(opened.read().data[0], GOOD[0]) and opened.bands == ("g", "r", "z")
+
+
+def test_images_of_more_bands_than_the_survey_have_those_of_their_header(tmp_path):
+    four = np.stack([*GOOD[0], GOOD[0, 0]])
+    fits.writeto(tmp_path / "a.fits", four, fits.Header({"BANDS": "griz"}))
+    fits.writeto(tmp_path / "b.fits", four)
+    columns = Table(dict.fromkeys("griz", GOOD[:, 0]))
+    for source, options in (
+        ([str(tmp_path / "a.fits")], {}),
+        (Table({"image": [four]}, meta={"BANDS": "g,r,i,z"}), {}),
+        (columns, {"image": columns.colnames}),
+    ):
+        opened = open_cutouts(source, survey="decals", **options)
+        assert opened.bands == ("g", "r", "i", "z") and opened.survey == "decals"
+        assert match_bands(opened.bands, ("i", "r", "g")) == [2, 1, 0]
+        assert opened.read().pixel_scale == 0.262 * u.arcsec
+    with pytest.raises(InputError, match=r"survey 'decals' names 3 band\(s\) \(g, r, z\), but the images have 4$"):
+        open_cutouts([str(tmp_path / "b.fits")], survey="decals")
+    Image.fromarray(np.zeros((20, 20, 3), np.uint8)).save(tmp_path / "c.jpeg")  # its red, green and blue are no names
+    with pytest.raises(InputError, match="survey 'hsc' names 5 band.*the images have 3$"):
+        open_cutouts([str(tmp_path / "c.jpeg")], survey="hsc")
 
 
 def test_text_in_a_block_of_objects_is_flagged():

@@ -7,7 +7,7 @@ import numpy as np
 
 from galmerge_da.exceptions import InputError, InputWarning
 
-__all__ = ["bands_of_columns", "check_bands", "compare_order", "parse_bands"]
+__all__ = ["bands_of_columns", "check_bands", "compare_order", "parse_bands", "single_band_hint"]
 
 
 def parse_bands(value, n_bands):
@@ -51,6 +51,17 @@ def check_bands(bands):
     if not names or len(set(names)) != len(names) or not all(isinstance(name, str) and name for name in names):
         raise InputError(f"bands must be different names, such as ('g', 'r', 'i'), got {bands!r}")
     return names
+
+
+def single_band_hint(n_bands, names):
+    """What to say where images have one band and several are wanted: each band may have a file; empty otherwise."""
+    if n_bands != 1 or len(names) < 2:
+        return ""
+    columns = ", ".join(map(repr, names))
+    return (
+        "; where every band has a file of its own, make a table with a column of files per band and name them, "
+        f"image=({columns}) or --image {','.join(names)}"
+    )
 
 
 def compare_order(bands, columns, header):

@@ -10,7 +10,7 @@ import astropy.units as u
 import numpy as np
 
 from galmerge_da.exceptions import InputError, InputWarning, PluginError
-from galmerge_da.io.bands import compare_order, parse_bands
+from galmerge_da.io.bands import compare_order, parse_bands, single_band_hint
 from galmerge_da.io.pictures import numbers
 from galmerge_da.options import suggest
 from galmerge_da.plugins import get_survey
@@ -220,10 +220,13 @@ def gather_facts(pixels, table, meta, *, bands, columns=None, survey, pixel_scal
     said = {key: stated(pixels.facts, key) if value is None else value for key, value in said.items()}
     spec = survey or _survey_of_header(said["SURVEY"], n_bands)
     header = parse_bands(said["BANDS"], n_bands)
-    names = bands or _bands(columns, header, survey, spec)
+    names = bands or _bands(columns, header, survey, spec, pixels)
     if names is not None and len(names) != n_bands and n_rows:
         origin = "bands" if bands else f"survey {spec.name!r}"
-        raise InputError(f"{origin} names {len(names)} band(s) ({', '.join(names)}), but the images have {n_bands}")
+        raise InputError(
+            f"{origin} names {len(names)} band(s) ({', '.join(names)}), but the images have {n_bands}"
+            f"{single_band_hint(n_bands, names)}"
+        )
     if bands:
         compare_order(bands, columns, header)
     # a data set knows its own frames better than the preset it was made with
@@ -251,12 +254,13 @@ def gather_facts(pixels, table, meta, *, bands, columns=None, survey, pixel_scal
     return Facts(names, spec and spec.name, scale, fwhm, radii_per_pixel, stretched, zero, depth)
 
 
-def _bands(columns, header, survey, spec):
+def _bands(columns, header, survey, spec, pixels):
     """Bands where the caller names none: the columns' names, the header (it may lie), the survey.
 
-    A survey of the caller decides which bands there are; the others then only say in which order.
+    A survey of the caller decides which bands there are, and the others only say in which order; but images of more or
+    fewer bands have those that the others name. Colours of a picture are no such names.
     """
-    if survey is None:
+    if survey is None or (survey.n_bands != pixels.n_bands and not pixels.stretched):
         return columns or header or (spec and spec.bands)
     orders = [names for names in (columns, header) if names is not None and set(names) == set(survey.bands)]
     return orders[0] if orders else survey.bands

@@ -178,7 +178,7 @@ class RowPixels:
     mask : list of sequence, or None
         One array of bool a row: one for all columns, or one each.
     n_bands : int, optional
-        Number of bands that every image must have; by default what most of a sample have.
+        Number of bands that every image must have, if any of a sample has it; otherwise what most of a sample have.
     zero_points : bool, optional
         Whether images are brought to the zero points of the first that states some.
     weight : sequence, or None
@@ -187,7 +187,7 @@ class RowPixels:
     Raises
     ------
     InputError
-        If images can be read, but all have the wrong number of bands.
+        If columns differ in length, or the bands of images are clearly on another axis.
     """
 
     def __init__(self, columns, axes, folder=None, mask=None, n_bands=None, zero_points=True, weight=None):
@@ -203,10 +203,10 @@ class RowPixels:
         for picture in sample:
             _check_order(picture.data.shape, axes)
         votes = Counter(len(picture.data) for picture in sample)
-        if n_bands is None:
-            n_bands = votes.most_common(1)[0][0] if votes else len(columns)
-        elif votes and n_bands not in votes:
-            raise InputError(f"the images have {min(votes)} band(s), {n_bands} are named")
+        if votes and n_bands not in votes:
+            n_bands = votes.most_common(1)[0][0]
+        elif n_bands is None:
+            n_bands = len(columns)
         sample = [picture for picture in sample if len(picture.data) == n_bands]
         self.n_bands = n_bands
         self.stretched = bool(sample) and Counter(p.stretched for p in sample).most_common(1)[0][0]

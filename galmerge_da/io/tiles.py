@@ -44,7 +44,11 @@ class Tile:
         self.n_bands = sum(layer.shape[0] for layer in layers)
         self.bands = bands or parse_bands(stated(first.header, "BANDS"), self.n_bands)
         if bands is not None and len(bands) != self.n_bands:
-            raise InputError(f"{len(bands)} band(s) are named ({', '.join(bands)}), the images have {self.n_bands}")
+            files = ", ".join(f'{band!r}: "{band}.fits"' for band in bands)
+            hint = f"; where every band has an image of its own, give all: {{{files}}}" if self.n_bands == 1 else ""
+            raise InputError(
+                f"{len(bands)} band(s) are named ({', '.join(bands)}), the images have {self.n_bands}{hint}"
+            )
         self.shape = first.shape[1:]
         self.unit = first.unit
         self.wcs = next((layer.wcs for layer in layers if layer.wcs is not None), None)

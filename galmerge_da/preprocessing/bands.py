@@ -5,6 +5,7 @@ import warnings
 import astropy.units as u
 
 from galmerge_da.exceptions import InputError, InputWarning
+from galmerge_da.io.bands import single_band_hint
 from galmerge_da.plugins import list_plugins
 
 __all__ = ["match_bands", "wavelengths"]
@@ -64,7 +65,7 @@ def match_bands(given, wanted):
     if n_given != len(wanted):
         raise InputError(
             f"the images have {n_given} band(s) ({described}); expected the {len(wanted)} band(s) "
-            f"{', '.join(wanted)}{case}"
+            f"{', '.join(wanted)}{case}{single_band_hint(n_given, wanted)}"
         )
     order, how = list(range(n_given)), "in the order given"
     if names is not None:
