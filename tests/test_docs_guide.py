@@ -281,6 +281,7 @@ def test_the_recipe_of_the_page_says_every_default():
 #: Pages whose examples have tests of their own: the file, and those that run or read the code of the page.
 ELSEWHERE = {
     "backbones.rst": "test_docs_backbones: the_example_of_a_network_runs, the_examples_of_choosing_run",
+    "classify.rst": "test_docs_classify: a_recipe_runs_in_python_and_in_the_shell_and_its_result_is_cut",
     "cutouts.rst": "test_docs_cutouts: the_examples_in_python_run",
     "flags.rst": "test_docs_guide: the_example_of_flags_is_right",
     "input.rst": "test_docs_input: the_example_of_own_pictures_runs_in_python_and_in_the_shell, "
