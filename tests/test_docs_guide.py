@@ -15,6 +15,7 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from page_blocks import run_page
 from PIL import Image
 
 from galmerge_da import classify, decode_flags, simulate
@@ -64,14 +65,17 @@ def test_the_quick_start_classifies_and_writes(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:bands g, r, z were taken by wavelength")
 @pytest.mark.filterwarnings("ignore:the classifier puts")  # one epoch is too short to tell the classes apart
-def test_the_quick_start_trains(folder):
-    *_, code = blocks("quickstart.rst")
-    assert len(blocks("quickstart.rst")) == 4  # the others are run above
-    assert code.count("simulate(2000,") == 2 and code.count('"epochs": 20') == 1
-    code = code.replace("simulate(2000,", "simulate(60,").replace('"epochs": 20', '"epochs": 1')
-    exec(code, {})
-    assert (folder / "my_survey.safetensors").is_file()
+def test_the_quick_start_runs_in_its_order(tmp_path, monkeypatch):
+    quick = {"simulate(2000,": "simulate(60,", '"epochs": 20': '"epochs": 1', "-n 500": "-n 20", "-n 2000": "-n 60"}
+    quick |= {"--epochs 20": "--epochs 1", "demo -o galmerge-demo": "demo -o galmerge-demo --quick -n 60"}
+    monkeypatch.chdir(tmp_path)
+    _, outputs = run_page(DOCS / "quickstart.rst", quick)
+    assert len(outputs) == 5 and Path("my_survey.safetensors").is_file()
+    text = (DOCS / "quickstart.rst").read_text(encoding="utf-8")
+    written = re.findall(r"^(?:- )?``([\w.]+)``, ", text[text.index("$ galmerge demo") :], re.M)
+    assert len(written) == 4 and all(Path("galmerge-demo", name).is_file() for name in written)
 
 
 def test_the_corrected_probability_is_right():
@@ -291,7 +295,7 @@ ELSEWHERE = {
     "the_example_backbone_makes_a_network, the_example_survey_is_one",
     "preprocessing.rst": "test_docs_preprocessing: the_example_runs",
     "published_data.rst": "test_docs_published: its_example_reads_what_is_downloaded",
-    "quickstart.rst": "test_docs_guide: the_quick_start_classifies_and_writes, the_quick_start_trains",
+    "quickstart.rst": "test_docs_guide: the_quick_start_classifies_and_writes, the_quick_start_runs_in_its_order",
 }
 
 

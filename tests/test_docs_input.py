@@ -8,12 +8,15 @@ from pathlib import Path
 import numpy as np
 from astropy.io import fits
 from astropy.table import Table
+from astropy.wcs import WCS
 from click.testing import CliRunner
 from input_forms import ON_DISK, PROPERTIES, ROWS, matrix
+from page_blocks import run_lines
 from PIL import Image
 
 from galmerge_da import read_catalog, simulate
 from galmerge_da.cli import main
+from galmerge_da.flags import Flag
 from galmerge_da.visualization import color_composite
 
 PAGE = Path(__file__).parents[1] / "docs" / "input.rst"
@@ -50,9 +53,30 @@ def test_the_example_of_a_mosaic_runs(tmp_path, monkeypatch):
     for band in "gri":
         fits.writeto(f"{band}.fits", np.random.default_rng(0).normal(size=(180, 200)).astype(np.float32))
     names = {}
-    exec(code.replace("mergers = classify(cutouts)", ""), names)  # the packaged model has tests of its own
+    exec(code, names)
     assert names["cutouts"]["image"].shape == (2, 3, 151, 151)
     assert names["cutouts"].meta["BANDS"] == "g,r,i"
+    assert len(names["mergers"]) == 2 and np.isfinite(names["mergers"]["merger_prob"]).all()
+
+
+def test_the_commands_for_a_mosaic_run(tmp_path, monkeypatch):
+    """In their order in one folder: the second replaces what the first wrote."""
+    monkeypatch.chdir(tmp_path)
+    text = PAGE.read_text(encoding="utf-8")
+    (lines,) = [code for code in re.findall(r"console\n\n((?:   .*\n)+)", text) if "--mosaic" in code]
+    Table({"name": ["a", "b"], "x": [90, 100], "y": [80, 110]}).write("catalog.csv")
+    wcs = WCS(naxis=2)
+    wcs.wcs.ctype, wcs.wcs.cdelt = ("RA---TAN", "DEC--TAN"), (-0.5 / 3600, 0.5 / 3600)
+    cube = np.random.default_rng(0).normal(size=(3, 180, 200)).astype(np.float32)
+    header = wcs.to_header()
+    for band, image in zip("gri", cube, strict=True):
+        fits.writeto(f"{band}.fits", image, header)
+    fits.writeto("gmask.fits", np.uint8(cube[0] > 2), header)
+    header["BANDS"] = "gri"
+    fits.writeto("cube.fits", cube, header)
+    outputs = run_lines(textwrap.dedent(lines))
+    assert ["mergers.fits: 2 rows, 2 classified" in output for output in outputs] == [True, True], outputs
+    assert np.all(read_catalog("mergers.fits")["flags"] & Flag.MASKED)
 
 
 def test_the_matrix_of_forms_is_what_is_tested():

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from page_blocks import run_lines
 
 from galmerge_da import simulate, train
 from galmerge_da.exceptions import PluginError
@@ -113,6 +114,17 @@ def test_the_package_names_its_module_and_its_group(blocks):
     project = tomllib.loads(next(block for caption, block in blocks if caption == "pyproject.toml"))
     assert project["project"]["entry-points"] == {GROUPS["loss"][0]: {"mean-distance": MODULE}}
     assert project["tool"]["setuptools"]["py-modules"] == [MODULE]
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the classifier puts")
+def test_the_commands_of_the_package_run(blocks, grown, site, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    site("mean-distance", MODULE, grown.hook, group=GROUPS["loss"][0], entry="mean-distance")  # as pip installs it
+    (code,) = [block for _, block in blocks if block.startswith("$ python -m pip install -e .")]
+    assert code.count("-n 300") == 2 and code.count("--epochs 3") == 1
+    shown, *_, trained = run_lines(code.replace("-n 300", "-n 60").replace("--epochs 3", "--epochs 1"))
+    assert "distance of the mean features" in shown and "model.safetensors" in trained
 
 
 @pytest.mark.slow

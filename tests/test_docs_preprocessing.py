@@ -6,7 +6,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from page_blocks import run_lines
 
+from galmerge_da import read_catalog
 from galmerge_da.flags import Flag
 from galmerge_da.models.entrance import EntranceConfig
 from galmerge_da.options import make_config
@@ -38,6 +40,19 @@ def test_the_example_runs(page, tmp_path, monkeypatch, capsys):
     ]  # fmt: skip
     assert lines[5].endswith('1.26, 1.32, 1.44" to 2"')
     assert (tmp_path / "strip.png").stat().st_size > 10_000
+
+
+@pytest.mark.filterwarnings("ignore:bands g, r, z were taken by wavelength")
+def test_its_commands_run(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    start = (PAGE.parent / "quickstart.rst").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^   (\$ galmerge simulate .* -o cutouts.fits)$", start, re.M)
+    run_lines(line.replace("-n 500", "-n 6"))
+    (tmp_path / "my.toml").write_text(blocks(page, "toml")[0], encoding="utf-8")
+    (console,) = blocks(page, "console")
+    assert len(run_lines(console)) == 3
+    assert len(read_catalog("frames.fits")) == 6
+    assert all((tmp_path / name).stat().st_size > 10_000 for name in ("strip.png", "mine.png"))
 
 
 def test_its_recipes_are_read(page):

@@ -2,11 +2,11 @@
 
 import re
 import shlex
-import textwrap
 from pathlib import Path
 
 import click
 import pytest
+from page_blocks import blocks, run_page
 
 from galmerge_da.cli import main
 from galmerge_da.io import read_catalog
@@ -23,22 +23,26 @@ def readme():
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:bands g, r, z were taken by wavelength", "ignore:the classifier puts")
-def test_its_ten_lines_of_python_run(readme, tmp_path, monkeypatch):
-    (code,) = re.findall(r"code-block:: python\n\n((?:   .*\n|\n)+)", readme)
-    code = textwrap.dedent(code)
-    assert len([line for line in code.splitlines() if line and not line.startswith("#")]) <= 10
-    for shown, quick in {
+def test_its_python_and_its_commands_run_in_their_order_in_one_folder(tmp_path, monkeypatch):
+    quick = {
         "simulate(500,": "simulate(20,",
         "simulate(2000,": "simulate(60,",
         '"epochs": 20': '"epochs": 1',
-    }.items():
-        assert code.count(shown) == 1
-        code = code.replace(shown, quick)
+        "-n 500 ": "-n 20 ",
+        "-n 2000 ": "-n 60 ",
+        "--epochs 20": "--epochs 1",
+    }
     monkeypatch.chdir(tmp_path)
-    names = {}
-    exec(code, names)
-    assert len(read_catalog("mergers.fits")) == len(names["mergers"]) == 20
+    names, outputs = run_page(ROOT / "README.rst", quick)
+    assert len(outputs) == 5 and len(read_catalog("mergers.fits")) == len(names["mergers"]) == 20
     assert 0 <= names["mergers"]["merger_prob"].min() <= names["mergers"]["merger_prob"].max() <= 1
+    ((_, code),) = [block for block in blocks(ROOT / "README.rst", quick) if block[0] == "python"]
+    exec(code[: code.index("source =")], {})  # a second time in the same folder
+
+
+def test_its_python_has_ten_lines():
+    ((_, code),) = [block for block in blocks(ROOT / "README.rst") if block[0] == "python"]
+    assert len([line for line in code.splitlines() if line and not line.startswith("#")]) <= 10
 
 
 def test_its_scores_are_those_of_the_studies(readme):
