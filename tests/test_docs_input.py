@@ -79,6 +79,14 @@ def test_the_commands_for_a_mosaic_run(tmp_path, monkeypatch):
     assert np.all(read_catalog("mergers.fits")["flags"] & Flag.MASKED)
 
 
+def test_the_example_of_what_to_leave_out_leaves_out_what_has_no_probability_too():
+    flags = [0, Flag.RADIUS_MEASURED, Flag.NOT_CLASSIFIED | Flag.BLANK, Flag.OFF_EDGE]
+    names = {"mergers": Table({"id": [0, 1, 2, 3], "flags": np.array(flags, dtype=np.int32)})}
+    (code,) = [block for block in blocks() if "DOUBTFUL" in block]
+    exec(code, names)
+    assert names["good"]["id"].tolist() == [0, 1]
+
+
 def test_the_matrix_of_forms_is_what_is_tested():
     lines = PAGE.read_text(encoding="utf-8").splitlines()
     start = lines.index(".. list-table::")
