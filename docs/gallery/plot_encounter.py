@@ -45,15 +45,21 @@ times = np.array(list(stages.values()))
 
 # %%
 # Seen along the spin of the orbit. A colour is a galaxy, grey the paths of the centres; times count from the first
-# pericentre. The bridge and the tails are tides alone: there is no gas here.
+# pericentre. The bridge and the tails are tides alone: there is no gas here. The lower row is drawn smaller, so that
+# the tails are whole; bars are 10 scale lengths of the larger disc.
 
 figure = Figure(figsize=(12, 6.2), layout="constrained", facecolor="black")
 half = len(positions) // 2
-for ax, stage, time, points in zip(figure.subplots(2, 4).flat, stages, times, moments, strict=True):
+axes = figure.subplots(2, 4)
+for ax, stage, time, points in zip(axes.flat, stages, times, moments, strict=True):
     past = orbit.times <= time
     for body, colour in enumerate(("#7fb2ff", "#ffb36b")):
         ax.plot(*orbit.centers[past, body, :2].T, color="0.45", linewidth=0.8)
         ax.scatter(*points[body * half : (body + 1) * half, :2].T, 1.2, colour, alpha=0.6, linewidth=0)
-    ax.set(xlim=(-16, 16), ylim=(-16, 16), aspect="equal", facecolor="black")
+    ax.set(aspect="equal", facecolor="black")
     ax.set_axis_off()
     ax.set_title(f"{stage}, {(time - orbit.first) * MYR_PER_UNIT:+.0f} Myr", color="white", fontsize=11)
+for row, (x, y, side) in zip(axes, [(-14, -14, 30), (-35, -27, 44)], strict=True):
+    for ax in row:
+        ax.set(xlim=(x, x + side), ylim=(y, y + side))
+    row[0].plot([x + 1, x + 11], [y + 1, y + 1], color="white", linewidth=2)
