@@ -4,6 +4,8 @@ Adversarial training
 
 A discriminator learns to tell source from target by the features, and a reversed gradient makes the features worse
 for it (DANN, Ganin et al. 2016). What it cannot see any more is the gap.
+
+The script needs :download:`domains.py </gallery/domains.py>` beside it.
 """
 
 import numpy as np

@@ -4,6 +4,8 @@ The domain gap in pictures
 
 A network learns on images without noise and is asked about images with it. The same galaxies, seen by both, show
 what happens.
+
+The script needs :download:`domains.py </gallery/domains.py>` beside it.
 """
 
 import numpy as np

@@ -4,6 +4,8 @@ Adapt with MMD
 
 The maximum mean discrepancy is a distance of two samples. Made small beside the cross-entropy, it pulls the features
 of an unlabelled survey onto those of the labelled simulation.
+
+The script needs :download:`domains.py </gallery/domains.py>` beside it.
 """
 
 import numpy as np

@@ -3,6 +3,8 @@ t-SNE before and after
 ======================
 
 What adaptation does to the features, in one plane: without it the domains lie apart, with it they mix.
+
+The script needs :download:`domains.py </gallery/domains.py>` beside it.
 """
 
 from domains import fit, simulate_domains
