@@ -35,6 +35,7 @@ exclude_patterns = ["_build", "_generated", "gallery/*.rst", "auto_gallery/*.ipy
 html_title = f"galmerge_da {release}"
 html_theme_options = {**html_theme_options, "show_toc_level": 2, "header_links_before_dropdown": 6}
 copybutton_line_continuation_character = "\\"
+html_sidebars = {page: [] for page in ("index", "install", "quickstart")}  # they have no sections of their own to list
 html_static_path = ["_static"]
 html_favicon = "_static/favicon.svg"
 templates_path = ["_templates"]

@@ -5,6 +5,7 @@ import numpy as np
 from astropy.table import Table
 
 from galmerge_da.cli import main
+from galmerge_da.experiments.score import make_parser
 from galmerge_da.flags import describe_flags
 from galmerge_da.inference.catalogue import HEADER, build_catalogue
 from galmerge_da.morphology import MEASURES
@@ -53,6 +54,9 @@ def commands():
         title = context.command_path
         text = "\n".join(f"   {line}".rstrip() for line in context.get_help().splitlines())
         sections.append(f"{title}\n{'-' * len(title)}\n\n.. code-block:: text\n\n{text}\n")
+    title = "python -m galmerge_da.experiments.score"
+    text = "\n".join(f"   {line}".rstrip() for line in make_parser().format_help().splitlines())
+    sections.append(f"{title}\n{'-' * len(title)}\n\n.. code-block:: text\n\n{text}\n")
     return "\n".join(sections)
 
 

@@ -228,6 +228,7 @@ def test_every_command_in_a_sentence_is_one_with_its_options():
 
 
 def test_the_options_of_the_scorer_are_those_of_the_pages(capsys):
+    assert ".. include:: _generated/commands.rst" in (DOCS / "cli.rst").read_text(encoding="utf-8")
     with pytest.raises(SystemExit):
         score.main(["--help"])
     known = set(re.findall(r"--\w+", capsys.readouterr().out))

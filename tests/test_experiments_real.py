@@ -21,7 +21,7 @@ from galmerge_da.experiments import (
     score_real,
     train_for_survey,
 )
-from galmerge_da.experiments.real_data import assign_folds, sdss_field, stand_in
+from galmerge_da.experiments.real_data import assign_folds, read_survey, sdss_field, stand_in
 from galmerge_da.experiments.real_inside import draw_inside
 from galmerge_da.experiments.real_scores import completeness_at_purity, mean_rank
 from galmerge_da.experiments.sim_to_real import without_highest
@@ -131,6 +131,20 @@ def test_a_second_round_sets_aside_the_tenth_that_ranks_highest(scores):
 def test_the_stand_in_has_few_mergers():
     table = stand_in(40, prevalence=0.1)
     assert len(table) == 40 and table["label"].sum() == 4 and table["image"].dtype == np.uint8
+
+
+def test_pictures_of_a_fixed_scale_are_framed_by_their_measured_radius(tmp_path):
+    """A wider picture of the same galaxy gives the same frame if its radius is measured, and a coarse one if not."""
+    made = simulate(4, "sdss-jpeg", seed=3)
+    wide = np.pad(made["image"], ((0, 0), (0, 0), (100, 100), (100, 100)), mode="reflect")
+    shares = []
+    for table, radius in ((made, None), (Table({"image": wide}), "measure"), (Table({"image": wide}), None)):
+        data = read_survey(tmp_path, table, image="image", survey="sdss-jpeg", radius=radius, n=6)
+        light = np.asarray(data.frames["image"]).mean(axis=1)
+        shares.append(light[:, 25:50, 25:50].sum(axis=(1, 2)) / light.sum(axis=(1, 2)))
+        if radius:
+            assert len(Table.read(data.labelled(1.0, np.arange(4), "all", seed=0))) == 12
+    assert np.all(np.abs(shares[1] - shares[0]) < 0.15) and np.all(np.abs(shares[2] - shares[0]) > 0.4)
 
 
 def check_that_nothing_of_the_fold_was_seen(folder, catalogue):

@@ -14,6 +14,7 @@ from galmerge_da.flags import Flag
 from galmerge_da.inference import classify
 from galmerge_da.io import open_cutouts, read_catalog, write_catalog
 from galmerge_da.morphology import MEASURES, measure_morphology
+from galmerge_da.plugins import get_backbone, get_loss
 from galmerge_da.preprocessing import frame_radii, preprocess
 
 
@@ -63,6 +64,9 @@ def test_the_header_is_flat_short_and_plain():
     assert meta["GMSHA256"] == make_classifier().weights_sha256
     assert meta["GMLOSS"] == "mmd=1.0 fisher.weight=0.5"
     assert meta["GMTHRESH"] == 0.7
+    papers = meta["GMCITE"].split("; ")
+    assert papers == ["Ciprijanovic et al. 2021, MNRAS 506, 677", get_backbone("deepmerge").reference,
+                      get_loss("mmd").reference.split("; ")[0], get_loss("fisher").reference]  # fmt: skip
     assert table.meta == {"OBSERVER": "me", "GMVERS": "older"}
 
 

@@ -72,6 +72,7 @@ def sim_to_sim(output, number, epochs, backbones, data, ledger, full, seeds, job
 )
 @click.option("--image", default="image", help="Column of images or of their paths.")
 @click.option("--survey", default="sdss-jpeg", help="What the pictures are.")
+@click.option("--radius", help="Column of Petrosian radii, in pixels or an angle; or measure.")
 @click.option("--objid", help="Column of SDSS object ids; galaxies of one field share a fold.")
 @click.option("-n", "--number", type=click.IntRange(min=200), default=9000, help="Simulated galaxies.")
 @click.option("--epochs", type=click.IntRange(min=1), default=10, help="Passes over the source.")
@@ -93,6 +94,7 @@ def sim_to_real(
     output,
     image,
     survey,
+    radius,
     objid,
     number,
     epochs,
@@ -126,13 +128,13 @@ def sim_to_real(
         raise click.UsageError(f"no run {unknown[0]!r}; there are {', '.join(known)}")
     runs = [known[name] for name in names] if names else list(REAL_RUNS)
     catalogue = run_sim_to_real(
-        output, galaxies, image=image, survey=survey, objid=objid, runs=runs, n=number, epochs=epochs, seeds=seeds,
-        n_folds=folds, n_jobs=jobs, progress=progress,
+        output, galaxies, image=image, survey=survey, radius=radius, objid=objid, runs=runs, n=number, epochs=epochs,
+        seeds=seeds, n_folds=folds, n_jobs=jobs, progress=progress,
     )  # fmt: skip
     if final:
         train_for_survey(
-            output, galaxies, run=known[final], image=image, survey=survey, n=number, epochs=epochs, seed=seeds[0],
-            progress=progress,
+            output, galaxies, run=known[final], image=image, survey=survey, radius=radius, n=number, epochs=epochs,
+            seed=seeds[0], progress=progress,
         )  # fmt: skip
     call = f"galmerge experiment sim-to-real {shlex.join(map(_without_folders, sys.argv[3:]))}"
     scores = selectors = None

@@ -79,7 +79,7 @@ class SurveyData:
         return hashlib.sha256(np.ascontiguousarray(self.frames["image"][rows])).hexdigest()[:8]
 
 
-def read_survey(folder, galaxies, *, image, survey, n, progress=False):
+def read_survey(folder, galaxies, *, image, survey, radius=None, n, progress=False):
     """Read a survey's pictures and simulate galaxies in their look; what is in the folder is used again.
 
     Parameters
@@ -91,6 +91,8 @@ def read_survey(folder, galaxies, *, image, survey, n, progress=False):
         Column of images or paths.
     survey : str
         What the pictures are.
+    radius : str, optional
+        Column of Petrosian radii, or ``"measure"``, as for `~galmerge_da.io.open_cutouts`.
     n : int
         Simulated galaxies.
     progress : bool, optional
@@ -105,7 +107,7 @@ def read_survey(folder, galaxies, *, image, survey, n, progress=False):
     if galaxies is None:
         galaxies, look = stand_in(), SURVEY
         image, survey = "image", None
-    reading = {"image": image, "survey": survey}
+    reading = {"image": image, "survey": survey, "radius": radius}
     source = folder / f"source-{look}-n{n}-seed{SEED}.fits"
     if not source.is_file():
         save_cutouts(simulate(n, look, seed=SEED, progress=progress), source)

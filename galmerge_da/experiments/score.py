@@ -17,7 +17,7 @@ from pathlib import Path
 from galmerge_da.evaluation import append_look, rotational_asymmetry_table, score_catalog
 from galmerge_da.inference import MergerClassifier, default_model_path
 
-__all__ = ["main", "score_labelled"]
+__all__ = ["main", "make_parser", "score_labelled"]
 
 
 def score_labelled(source, label, *, model=None, dataset, ledger, command="", note="", progress=False, **reading):
@@ -71,15 +71,13 @@ def score_labelled(source, label, *, model=None, dataset, ledger, command="", no
     return scores, catalogue
 
 
-def main(arguments=None):
-    """Run from the command line.
+def make_parser():
+    """What the command line takes.
 
-    Parameters
-    ----------
-    arguments : list of str, optional
-        ``sys.argv[1:]`` by default.
+    Returns
+    -------
+    `~argparse.ArgumentParser`
     """
-    arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="python -m galmerge_da.experiments.score", description=__doc__.split("\n")[0])
     parser.add_argument("source", help="labelled galaxies, in any form that galmerge classify takes")
     parser.add_argument("--label", required=True, help="column of labels: 1 for a merger, 0 for another galaxy")
@@ -89,7 +87,19 @@ def main(arguments=None):
     parser.add_argument("--model", help="model file; the packaged one by default")
     parser.add_argument("--dataset", help="name of the data; that of the source's folder by default")
     parser.add_argument("--note", default="", help="words for the ledger")
-    given = parser.parse_args(arguments)
+    return parser
+
+
+def main(arguments=None):
+    """Run from the command line.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        ``sys.argv[1:]`` by default.
+    """
+    arguments = sys.argv[1:] if arguments is None else arguments
+    given = make_parser().parse_args(arguments)
     dataset = given.dataset or Path(given.source).resolve().parent.name
     names = {given.source: dataset, given.model: given.model and Path(given.model).name}
     shown = [names.get(part, part) for part in arguments]

@@ -96,8 +96,8 @@ SET_ASIDE = 0.1
 
 
 def run_sim_to_real(
-    folder="sim-to-real", galaxies=None, *, image="image", survey=SURVEY, objid=None, runs=REAL_RUNS, n=9000,
-    epochs=10, seeds=(1, 2, 3), n_folds=5, n_jobs=1, progress=False,
+    folder="sim-to-real", galaxies=None, *, image="image", survey=SURVEY, radius=None, objid=None, runs=REAL_RUNS,
+    n=9000, epochs=10, seeds=(1, 2, 3), n_folds=5, n_jobs=1, progress=False,
 ):  # fmt: skip
     """Train and adapt every run, and classify every galaxy by models that have not seen it.
 
@@ -113,6 +113,9 @@ def run_sim_to_real(
         Column of images or paths.
     survey : str, optional
         What the pictures are, and what the simulated galaxies are made to look like.
+    radius : str, optional
+        Column of Petrosian radii, or ``"measure"``: pictures of ``sdss-jpeg`` are taken for 0.024 radii a pixel, which
+        those of a fixed scale are not.
     objid : str, optional
         Column of SDSS object ids: galaxies of one field share a fold.
     runs : sequence of RealRun, optional
@@ -143,7 +146,7 @@ def run_sim_to_real(
         If there are fewer groups than folds, or the images cannot be read.
     """
     folder = Path(folder)
-    data = read_survey(folder / "data", galaxies, image=image, survey=survey, n=n, progress=progress)
+    data = read_survey(folder / "data", galaxies, image=image, survey=survey, radius=radius, n=n, progress=progress)
     table, frames = data.table, np.asarray(data.frames["image"])
     table["fold"] = assign_folds(sdss_field(table[objid]) if objid else np.arange(len(table)), n_folds)
     kept = []
@@ -189,8 +192,9 @@ def run_sim_to_real(
 
 
 def train_for_survey(
-    folder, galaxies, *, run=COMPOSITES, image="image", survey=SURVEY, n=9000, epochs=10, seed=1, progress=False
-):
+    folder, galaxies, *, run=COMPOSITES, image="image", survey=SURVEY, radius=None, n=9000, epochs=10, seed=1,
+    progress=False,
+):  # fmt: skip
     """Train one run on all galaxies of a survey: the classifier to use on it, once the study has said which.
 
     Its probabilities for these galaxies are *transductive*: it has seen them, without labels.
@@ -203,7 +207,7 @@ def train_for_survey(
     galaxies : path-like or `~astropy.table.Table`
         This and what follows, as in `run_sim_to_real`.
     run : RealRun, optional
-    image, survey : str, optional
+    image, survey, radius : str, optional
     n, epochs : int, optional
     seed : int, optional
     progress : bool, optional
@@ -213,7 +217,7 @@ def train_for_survey(
     `~galmerge_da.MergerClassifier`
     """
     folder = Path(folder)
-    data = read_survey(folder / "data", galaxies, image=image, survey=survey, n=n, progress=progress)
+    data = read_survey(folder / "data", galaxies, image=image, survey=survey, radius=radius, n=n, progress=progress)
     (finished,) = _train(data, run, np.arange(len(data.table)), None, folder, n=n, epochs=epochs, seeds=(seed,))
     table = data.table.copy()
     table["sha256"] = [

@@ -2,15 +2,17 @@
 
 import warnings
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
 
 import numpy as np
 from astropy.table import Column, MaskedColumn
 
-from galmerge_da.exceptions import InputWarning
+from galmerge_da.exceptions import InputWarning, PluginError
 from galmerge_da.io.source import FLAGS_DESCRIPTION
 from galmerge_da.morphology import MEASURES
+from galmerge_da.plugins import get_backbone, get_loss
 
 __all__ = [
     "CITATION",
@@ -23,6 +25,7 @@ __all__ = [
     "radius_column",
 ]
 
+#: The paper of the method; those of the network and of the losses come after it.
 CITATION = "Ciprijanovic et al. 2021, MNRAS 506, 677"
 #: Key of the header of a catalogue -> what it says.
 HEADER = {
@@ -194,7 +197,7 @@ def catalogue_meta(classifier, threshold):
         "GMPREP": _flat(classifier.preprocessing.to_dict()),
         "GMCALIB": "none" if calibrator is None else _flat(calibrator.to_dict()),
         "GMTHRESH": threshold,
-        "GMCITE": CITATION,
+        "GMCITE": _papers(classifier),
     }
     return {key: _ascii(value) if isinstance(value, str) else value for key, value in meta.items()}
 
@@ -230,3 +233,14 @@ def _flat(mapping):
 
 def _ascii(text):
     return text.replace("\n", " ").encode("ascii", "backslashreplace").decode()
+
+
+def _papers(classifier):
+    """The paper of the method, and those of the network and of the losses, as far as they are installed here."""
+    papers = [CITATION]
+    with suppress(PluginError):
+        papers.append(get_backbone(classifier.network.describe()["backbone"]).reference)
+    for name in classifier.provenance.get("losses") or {}:
+        with suppress(PluginError):
+            papers.append(get_loss(name).reference)
+    return "; ".join(dict.fromkeys(paper for each in papers if each for paper in each.split("; ")))
