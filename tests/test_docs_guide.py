@@ -72,7 +72,7 @@ def test_the_quick_start_runs_in_its_order(tmp_path, monkeypatch):
     quick |= {"--epochs 20": "--epochs 1", "demo -o galmerge-demo": "demo -o galmerge-demo --quick -n 60"}
     monkeypatch.chdir(tmp_path)
     _, outputs = run_page(DOCS / "quickstart.rst", quick)
-    assert len(outputs) == 5 and Path("my_survey.safetensors").is_file()
+    assert len(outputs) == 5 and Path("adapted.safetensors").is_file()
     text = (DOCS / "quickstart.rst").read_text(encoding="utf-8")
     written = re.findall(r"^(?:- )?``([\w.]+)``, ", text[text.index("$ galmerge demo") :], re.M)
     assert len(written) == 4 and all(Path("galmerge-demo", name).is_file() for name in written)
@@ -156,7 +156,14 @@ EXAMPLES = {
         "6000": "20",
         '"epochs": 10': '"epochs": 1',
     },
-    "adaptation.rst": {"2000": "60", '"epochs": 20': '"epochs": 1'},
+    "adaptation.rst": {
+        "simulate(200,": "simulate(12,",
+        "1000": "60",
+        "(pictures, 600": "(pictures, 20",
+        "2000": "60",
+        '"epochs": 20': '"epochs": 1',
+        '"epochs": 10': '"epochs": 1',
+    },
     "selection.rst": {"2000": "100", '"epochs": 20': '"epochs": 2'},
 }
 SLOW = {"studies.rst", "adaptation.rst", "selection.rst"}
