@@ -40,9 +40,10 @@ def compare_selectors(folder, catalogue, label):
     Returns
     -------
     `~astropy.table.Table`
-        As `~galmerge_da.experiments.study_tables.summarise_selectors` gives it, of the galaxies that
-        a run held out from those it adapted to. One that held out no merger does not count; without any that counts
-        the table is empty.
+        A row per selector, least loss first: ``selector``, ``uses_target_labels``, ``n_runs``, ``auc_lost`` and
+        ``auc_lost_max``, ``rank_correlation`` of its score with the AUC of an epoch; of the galaxies that a run held
+        out from those it adapted to, and of all runs but noDA. One that held out no merger does not count; without any
+        that counts the table is empty.
     """
     folder = Path(folder)
     truth, parts = np.asarray(catalogue[label]).astype(int), []

@@ -109,7 +109,7 @@ def run_sim_to_sim(
         Of the trainings; the galaxies are always the same.
     backbones : sequence of str, optional
     runs : sequence of Run, optional
-        `RUNS` by default, and `TRANSFER` if the target's galaxies are real.
+        By default noDA, MMD, MMD+F, ADA, ADA+F, and TL+MMD if the target's galaxies are real.
     ledger : path-like, optional
         Where a look at labels of real galaxies is written down; published data of real galaxies need it.
     n_jobs : int, optional
@@ -125,7 +125,7 @@ def run_sim_to_sim(
     ConfigError
         If the target's galaxies are real and there is no ledger.
     InputError
-        If published data have not been downloaded; `TRANSFER` needs those of `BEFORE` too.
+        If published data have not been downloaded; TL+MMD needs ``deepmerge-simsim`` too.
     """
     folder = Path(folder)
     real = data in DATASETS and DATASETS[data].real
