@@ -6,8 +6,10 @@ python benchmarks/measure_accuracy.py twins [FOLDER OF PICTURES]
 """
 
 import argparse
+import sys
 import time
 import warnings
+from pathlib import Path
 
 import astropy.units as u
 import numpy as np
@@ -18,10 +20,13 @@ from scipy.stats import spearmanr
 from galmerge_da import simulate
 from galmerge_da.evaluation import morphology_table
 from galmerge_da.io import Cutouts, find_twins, open_cutouts
-from galmerge_da.morphology import MEASURES, concentration, gini, m20, measure_morphology, segment_galaxies, smoothness
-from galmerge_da.photometry import edge_background, find_nucleus, rotational_asymmetry
+from galmerge_da.morphology import MEASURES, measure_morphology, segment_galaxies
+from galmerge_da.photometry import edge_background, find_nucleus
 from galmerge_da.preprocessing import PreprocessingRecipe, preprocess
 from galmerge_da.resampling import resample
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+from statmorph_aperture import on_its_aperture  # noqa: E402
 
 
 def measure_morphology_agreement(n=36):
@@ -42,7 +47,7 @@ def measure_morphology_agreement(n=36):
             for image, mine, masked in zip(images, own, others, strict=True)
         ]
     holed = np.where(others, np.nan, images)
-    same = [_on_its_aperture(image, other) for image, other in zip(holed, theirs, strict=True)]
+    same = [on_its_aperture(image, other) for image, other in zip(holed, theirs, strict=True)]
     ours = measure_morphology(images, np.full(n, petrosian))
     odd = np.array([int(0.25 * other.rpetro_circ) % 2 == 1 for other in theirs])
     for name in ours:
@@ -63,23 +68,6 @@ def measure_pictures(n=60):
         difference = np.asarray(pictures[name]) - np.asarray(linear[name])
         low, middle, high = np.nanpercentile(difference, [16, 50, 84])
         print(f"{name}: in the picture larger by {middle:+.3f} in the median, scatter {(high - low) / 2:.3f}")
-
-
-def _on_its_aperture(image, other):
-    """Ours, with the centre, radius and segmentation of statmorph."""
-    window = other._slice_stamp
-    own = np.zeros(image.shape, bool)
-    own[window] = other._segmap_gini
-    x, y = other._asymmetry_center
-    center = np.array([[y + window[0].start, x + window[1].start]])
-    radius = other.rpetro_circ
-    return {
-        "gini": gini(image[None], own[None])[0],
-        "m20": m20(image[None], own[None])[0],
-        "concentration": concentration(image[None], center, 1.5 * radius)[0],
-        "smoothness": smoothness(image[None], center, radius)[0],
-        "asymmetry": rotational_asymmetry(image[None], radius=1.5 * radius, centers=center, search=2)[0],
-    }
 
 
 def measure_twins(pictures, n=2000, n_copies=150):

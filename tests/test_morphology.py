@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import spearmanr
+from statmorph_aperture import on_its_aperture
 
 from galmerge_da.morphology import (
     MEASURES,
@@ -19,7 +20,7 @@ from galmerge_da.morphology import (
     segment_galaxies,
     smoothness,
 )
-from galmerge_da.photometry import edge_background, find_nucleus, rotational_asymmetry
+from galmerge_da.photometry import edge_background, find_nucleus
 from galmerge_da.resampling import resample
 from galmerge_da.simulation import simulate
 
@@ -185,23 +186,6 @@ def oracle():
             measured.append(statmorph.SourceMorphology(image, segment, 1, mask=masked, gain=1e4))
             assert np.isfinite([getattr(measured[-1], name) for name in MEASURES]).all()
     return np.where(others, np.nan, images), measured, measure_morphology(images, np.full(20, petrosian))
-
-
-def on_its_aperture(image, morphology):
-    """Ours, with the centre, radius and segmentation of statmorph."""
-    window = morphology._slice_stamp
-    own = np.zeros(image.shape, bool)
-    own[window] = morphology._segmap_gini
-    x, y = morphology._asymmetry_center
-    center = np.array([[y + window[0].start, x + window[1].start]])
-    radius = morphology.rpetro_circ
-    return {
-        "gini": gini(image[None], own[None])[0],
-        "m20": m20(image[None], own[None])[0],
-        "concentration": concentration(image[None], center, 1.5 * radius)[0],
-        "smoothness": smoothness(image[None], center, radius)[0],
-        "asymmetry": rotational_asymmetry(image[None], radius=1.5 * radius, centers=center, search=2)[0],
-    }
 
 
 @pytest.mark.slow
