@@ -158,11 +158,9 @@ EXAMPLES = {
     },
     "adaptation.rst": {
         "simulate(200,": "simulate(12,",
-        "1000": "60",
-        "(pictures, 600": "(pictures, 20",
+        "n=9000": "n=60, epochs=1",
         "2000": "60",
         '"epochs": 20': '"epochs": 1',
-        '"epochs": 10': '"epochs": 1',
     },
     "selection.rst": {"2000": "100", '"epochs": 20': '"epochs": 2'},
 }

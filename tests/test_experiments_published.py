@@ -131,3 +131,11 @@ def test_real_galaxies_need_a_ledger_and_have_a_run_that_starts_from_simulated_o
         assert own["cross_entropy"][0] != plain["cross_entropy"][0] != before["cross_entropy"][0]
     page = (tmp_path / "study" / "report.html").read_text()
     assert "From simulated to real galaxies: deepmerge-simreal" in page
+
+    def stop(*args, **options):
+        raise InterruptedError
+
+    monkeypatch.setattr("galmerge_da.experiments.sim_to_sim.draw_sim_to_sim", stop)
+    with pytest.raises(InterruptedError):
+        run_sim_to_sim(tmp_path / "study", **study, runs=(*RUNS, TRANSFER), ledger=ledger)
+    assert len(read_ledger(ledger)) == 2  # what was seen is written down before anything else

@@ -16,6 +16,7 @@ from galmerge_da.exceptions import InputError
 from galmerge_da.experiments import (
     RealRun,
     compare_selectors,
+    real_inside,
     report_real,
     run_sim_to_real,
     score_real,
@@ -195,6 +196,28 @@ def check_the_selectors(folder, catalogue, selectors):
     assert set(selectors["selector"]) == {*SELECTORS, "oracle"} and np.all(selectors["auc_lost"] == 0)  # one epoch
 
 
+def check_what_is_drawn(folder, catalogue):
+    """Galaxies of the first fold, as they are in the data, with their own labels, or none."""
+    runs = Table.read(folder / "runs.ecsv")
+    run = load_run(folder / "runs" / runs["folder"][0])
+    for label in ("label", None):
+        frames, classes, rows = real_inside._sample(folder, catalogue, run, label, seed=0)
+        assert np.all(catalogue["fold"][rows] == 0) and len(rows) == np.sum(catalogue["fold"] == 0)
+        given = np.asarray(Table.read(folder / "data" / "frames.fits")["image"])[rows]
+        np.testing.assert_allclose(frames["target"].data, given, atol=0.01 * np.abs(given).max())
+        assert classes["target"].tolist() == (catalogue["label"][rows].tolist() if label else [2] * len(rows))
+        held_out = run.trace["source", "test"].rows
+        truth = Table.read(folder / "data" / catalogue.meta["SOURCE"])["label"]
+        assert sorted(classes["source"]) == sorted(truth[held_out[held_out < len(truth)]])
+        scores = np.asarray(catalogue["pairs"])[rows]
+        for (name, domain), row in real_inside._pick(classes, scores, 0).items():
+            if "rank" in name:
+                place = int(np.sum(scores > scores[row]))
+                assert label is None and place == (0 if "first" in name else len(rows) // 2)
+            else:
+                assert classes[domain][row] == (0 if "non-merger" in name else 1)
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the classifier puts")  # so few galaxies, one epoch
 def test_the_study_classifies_every_galaxy_by_models_that_have_not_seen_it(tmp_path):
@@ -225,6 +248,7 @@ def test_the_study_classifies_every_galaxy_by_models_that_have_not_seen_it(tmp_p
     labelled = {"scores": scores, "selectors": selectors, "label": "label"}
     page = report_real(tmp_path, catalogue, call="a call", **labelled).read_text()
     assert "pairs+asymmetry" in page and page.count("<img") == 7 and "AUC lost by who chooses" in page
+    check_what_is_drawn(tmp_path, catalogue)
     captions = {name: caption for name, (_, caption) in draw_inside(tmp_path, catalogue, "pairs").items()}
     assert list(captions) == ["histories", "tsne", "gradcam"]
     unlabelled = report_real(tmp_path, catalogue, call="a call").read_text()

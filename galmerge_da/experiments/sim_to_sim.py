@@ -157,11 +157,6 @@ def run_sim_to_sim(
     tables = {
         "scores": scores, "summary": summary, "domain_gap": gaps, "picked": picked, "selectors": selectors,
     }  # fmt: skip
-    for name, table in tables.items():
-        for suffix in ("ecsv", "fits"):
-            table.write(folder / f"{name}.{suffix}", overwrite=True)
-    (folder / "summary.txt").write_text(format_summary(summary) + "\n")
-    figures = draw_sim_to_sim(folder, finished, labels, source, target)
     chosen = "" if runs == usual else f", runs=[{', '.join(run.name for run in runs)}]"
     chosen += "" if data is None else f", data={data!r}"
     call = f"run_sim_to_sim(n={n}, epochs={epochs}, seeds={tuple(seeds)}, backbones={tuple(backbones)}{chosen})"
@@ -170,6 +165,11 @@ def run_sim_to_sim(
         figures_seen = {f"{row['run']}_{name}": float(row[name]) for row in rows for name in ("auc", "accuracy")}
         note = "what each selector and the oracle would have picked, and a run trained on the target's labels, included"
         append_look(ledger, dataset=data, command=call, figures=figures_seen, note=note)
+    for name, table in tables.items():
+        for suffix in ("ecsv", "fits"):
+            table.write(folder / f"{name}.{suffix}", overwrite=True)
+    (folder / "summary.txt").write_text(format_summary(summary) + "\n")
+    figures = draw_sim_to_sim(folder, finished, labels, source, target)
     facts = {
         "Source": source.stem,
         "Target": target.stem,
