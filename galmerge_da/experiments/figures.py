@@ -191,7 +191,7 @@ def _galaxies(runs, labels, paths, seed):
 
 
 def draw_features(classifiers, frames, classes, *, seed=0):
-    """t-SNE of both domains, one panel per network.
+    """Draw t-SNE of both domains, one panel per network.
 
     Parameters
     ----------
@@ -214,7 +214,7 @@ def draw_features(classifiers, frames, classes, *, seed=0):
 
 
 def draw_explanations(classifiers, frames, rows):
-    """Grad-CAM of both classes in a few galaxies, by several networks.
+    """Draw Grad-CAM of both classes in a few galaxies, by several networks.
 
     Parameters
     ----------
