@@ -82,15 +82,15 @@ def measure(table):
     """Single numbers of each frame: shapes, the sky, structure, and the colours of the middle."""
     shapes = morphology_table(table)
     images = np.asarray(table["image"], np.float64)
+    mean = images.mean(axis=1)
     middle = images[:, :, 25:50, 25:50].sum(axis=(2, 3))
-    peak = images.mean(axis=1).max(axis=(1, 2))
-    edge = np.concatenate([images.mean(axis=1)[:, rows] for rows in (slice(0, 4), slice(-4, None))], axis=1)
+    peak = mean.max(axis=(1, 2))
+    edge = np.concatenate([mean[:, :4], mean[:, -4:]], axis=1)
     values = {name: np.asarray(shapes[name], float) for name in MEASURES}
     values["sky's spread over peak"] = np.percentile(edge, 84, (1, 2)) - np.percentile(edge, 16, (1, 2))
     values["sky's spread over peak"] /= peak
-    step = images.mean(axis=1)
     values["difference of neighbours at the edge over peak"] = np.median(np.abs(np.diff(edge, axis=2)), (1, 2)) / peak
-    values["light in the middle third"] = step[:, 25:50, 25:50].sum((1, 2)) / np.abs(step).sum((1, 2))
+    values["light in the middle third"] = mean[:, 25:50, 25:50].sum((1, 2)) / np.abs(mean).sum((1, 2))
     for a, b in itertools.combinations(range(images.shape[1]), 2):
         values[f"ratio of bands {a} and {b}"] = middle[:, a] / middle[:, b]
     return values

@@ -127,8 +127,8 @@ def test_real_galaxies_need_a_ledger_and_have_a_run_that_starts_from_simulated_o
         }
         bands = {name: MergerClassifier.load(folder / "model.safetensors").bands for name, folder in folders.items()}
         assert bands["tl-mmd-start"][0] == "F814W" and bands["tl-mmd"] == bands["mmd"] == ("g", "r", "i")
-        before, plain, own = (Table.read(folders[name] / "history.ecsv") for name in ("tl-mmd-start", "mmd", "tl-mmd"))
-        assert own["cross_entropy"][0] != plain["cross_entropy"][0] != before["cross_entropy"][0]
+        plain, own = (Table.read(folders[name] / "history.ecsv") for name in ("mmd", "tl-mmd"))
+        assert own["cross_entropy"][0] != plain["cross_entropy"][0]  # they differ in nothing but where they start
     page = (tmp_path / "study" / "report.html").read_text()
     assert "From simulated to real galaxies: deepmerge-simreal" in page
 
