@@ -30,7 +30,8 @@ version = release = galmerge_da.__version__
 #: Set it where there is no network: links to other packages' pages are then left as plain text.
 OFFLINE = bool(os.environ.get("GALMERGE_DA_DOCS_OFFLINE"))
 
-extensions = [*extensions, "sphinx_gallery.gen_gallery"]
+# formulas come from the pages themselves, not from another server
+extensions = [*extensions, "sphinx-mathjax-offline", "sphinx_gallery.gen_gallery"]
 exclude_patterns = ["_build", "_generated", "gallery/*.rst", "auto_gallery/*.ipynb", "sg_execution_times.rst"]
 html_title = f"galmerge_da {release}"
 html_theme_options = {**html_theme_options, "show_toc_level": 2, "header_links_before_dropdown": 6}

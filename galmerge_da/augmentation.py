@@ -56,7 +56,7 @@ class Augmentation:
                 )
 
 
-def augment(images, options, generator):
+def augment(images: torch.Tensor, options: Augmentation, generator: torch.Generator) -> torch.Tensor:
     """Vary a batch of images at random.
 
     Parameters

@@ -5,6 +5,7 @@ probability; the other bits say why, or what to be careful about.
 """
 
 from enum import IntFlag
+from typing import Any, overload
 
 import numpy as np
 
@@ -62,7 +63,11 @@ FATAL = Flag.UNREADABLE | Flag.BAD_SHAPE | Flag.BLANK
 DOUBTFUL = Flag.NOT_CLASSIFIED | Flag.TOO_SMALL | Flag.RADIUS_UNKNOWN | Flag.OFF_EDGE | Flag.BANDS_MISSING
 
 
-def decode_flags(flags):
+@overload
+def decode_flags(flags: int | np.integer[Any]) -> list[str]: ...
+@overload
+def decode_flags(flags: object) -> list[Any]: ...
+def decode_flags(flags: object) -> list[Any]:
     """Names of the bits that are set.
 
     Parameters
@@ -87,7 +92,7 @@ def decode_flags(flags):
     >>> decode_flags([0, 512])
     [[], ['RADIUS_MEASURED']]
     """
-    values = np.ma.asarray(flags)
+    values: Any = np.ma.asarray(flags)
     if values.size and values.dtype.kind not in "iu":
         raise ValueError(f"flags must be whole numbers, got {flags!r}")
     if values.ndim:
@@ -99,7 +104,7 @@ def decode_flags(flags):
     return [flag.name for flag in Flag if value & flag]
 
 
-def describe_flags():
+def describe_flags() -> list[tuple[str, int, str]]:
     """Every flag with its bit and meaning.
 
     Returns
@@ -107,4 +112,4 @@ def describe_flags():
     list of (str, int, str)
         Name, value of the bit, meaning; in ascending order of the bit.
     """
-    return [(flag.name, flag.value, _MEANING[flag]) for flag in Flag]
+    return [(str(flag.name), flag.value, _MEANING[flag]) for flag in Flag]

@@ -6,9 +6,10 @@ pixels, the centre of the first pixel at (0, 0).
 """
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import ndimage
 
-from galmerge_da.photometry import edge_background, find_nucleus, rotational_asymmetry
+from galmerge_da.photometry import Bools, Floats, edge_background, find_nucleus, rotational_asymmetry
 
 __all__ = [
     "MEASURES",
@@ -57,7 +58,7 @@ _FINE = 0.25
 _STEPS = 4
 
 
-def measure_morphology(images, petrosian):
+def measure_morphology(images: ArrayLike, petrosian: ArrayLike) -> dict[str, Floats]:
     """Measure all five of every image.
 
     Parameters
@@ -84,7 +85,7 @@ def measure_morphology(images, petrosian):
     return values
 
 
-def segment_galaxies(images, centers, petrosian):
+def segment_galaxies(images: ArrayLike, centers: ArrayLike, petrosian: float) -> tuple[Bools, Bools]:
     """The pixels of each galaxy, and those of its neighbours.
 
     The threshold is the quasi-Petrosian isophote of Abraham et al.: of the
@@ -126,7 +127,7 @@ def segment_galaxies(images, centers, petrosian):
     return galaxy, neighbours & ~galaxy
 
 
-def gini(images, galaxy):
+def gini(images: ArrayLike, galaxy: ArrayLike) -> Floats:
     """How unequally the light is spread over a galaxy's pixels.
 
     Parameters
@@ -146,15 +147,15 @@ def gini(images, galaxy):
     ----------
     Lotz, Primack & Madau 2004, AJ 128, 163, eq. 6.
     """
-    light, galaxy = _light(images, galaxy)
-    n_pixels = galaxy.sum(axis=1)
+    light, inside = _light(images, galaxy)
+    n_pixels = inside.sum(axis=1)
     ordered = np.sort(np.abs(light), axis=1)  # those outside come first, as zeros
     rank = np.arange(1, light.shape[1] + 1) - (light.shape[1] - n_pixels)[:, None]
     weighted = ((2 * rank - n_pixels[:, None] - 1) * ordered).sum(axis=1)
     return _ratio(weighted, ordered.sum(axis=1) * (n_pixels - 1))
 
 
-def m20(images, galaxy):
+def m20(images: ArrayLike, galaxy: ArrayLike) -> Floats:
     """Second moment of the brightest fifth of the light, over that of all.
 
     Moments are about the galaxy's centroid, where that of all is smallest.
@@ -188,7 +189,7 @@ def m20(images, galaxy):
     return np.log10(ratio, out=np.full(len(ratio), np.nan), where=ratio > 0)
 
 
-def concentration(images, centers, radius):
+def concentration(images: ArrayLike, centers: ArrayLike, radius: float) -> Floats:
     """How much of the light is near the centre: 5 log10(r80 / r20).
 
     r20 and r80 are the radii of circles with 20 % and 80 % of the light.
@@ -220,7 +221,7 @@ def concentration(images, centers, radius):
     return 5 * np.log10(ratio, out=np.full(len(ratio), np.nan), where=ratio > 0)
 
 
-def smoothness(images, centers, petrosian, *, ignore=None):
+def smoothness(images: ArrayLike, centers: ArrayLike, petrosian: float, *, ignore: ArrayLike | None = None) -> Floats:
     """How much of the light is in structure finer than a quarter of the Petrosian radius.
 
     The image less itself smoothed by a box, where that is positive, over the
@@ -262,7 +263,7 @@ def smoothness(images, centers, petrosian, *, ignore=None):
     return _ratio(light, (flux * zone).sum(axis=(1, 2)))
 
 
-def lotz_merger(gini, m20):
+def lotz_merger(gini: ArrayLike, m20: ArrayLike) -> Floats:
     """How far above the line of mergers in the plane of Gini and M20 a galaxy lies.
 
     Parameters
@@ -324,7 +325,7 @@ def _isophote(images):
     return np.where(below.any(axis=1), ordered[np.arange(len(ordered)), first], np.inf)
 
 
-def _floating(images):
+def _floating(images: ArrayLike) -> Floats:
     images = np.asarray(images)
     return images if images.dtype.kind == "f" else images.astype(float)
 

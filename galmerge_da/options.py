@@ -8,13 +8,16 @@ A plugin's config class may be any frozen dataclass. One that derives from
 import dataclasses
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
+from typing import Any, Self, TypeVar
 
 from galmerge_da.exceptions import ConfigError
 
 __all__ = ["NoOptions", "Options", "describe_options", "make_config", "option", "suggest"]
+
+_Config = TypeVar("_Config")
 
 _KEY = "galmerge_da"
 _BOUNDS = {
@@ -46,11 +49,11 @@ class Options:
         keyword is not known (the closest one is suggested).
     """
 
-    def __new__(cls, *values, **options):
+    def __new__(cls, *values: Any, **options: Any) -> Self:
         _check_names(cls, options, cls.__name__)
         return super().__new__(cls)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             if _KEY in field.metadata:
                 object.__setattr__(self, field.name, _checked(field, getattr(self, field.name)))
@@ -61,7 +64,17 @@ class NoOptions(Options):
     """Config of a plugin that has nothing to set."""
 
 
-def option(default, doc, *, above=None, at_least=None, below=None, at_most=None, choices=None, optional=False):
+def option(
+    default: object,
+    doc: str,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    at_most: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    optional: bool = False,
+) -> Any:
     """A field of an `Options` class. Its annotation is int, float, bool, str or tuple (of numbers).
 
     Parameters
@@ -86,7 +99,7 @@ def option(default, doc, *, above=None, at_least=None, below=None, at_most=None,
     return dataclasses.field(default=default, metadata={_KEY: about})
 
 
-def describe_options(config_class):
+def describe_options(config_class: type[Any]) -> list[dict[str, Any]]:
     """What can be set in a config class.
 
     Parameters
@@ -118,7 +131,7 @@ def describe_options(config_class):
     return described
 
 
-def make_config(config_class, options, owner):
+def make_config(config_class: type[_Config], options: Mapping[str, Any] | None, owner: str) -> _Config:
     """Make a config dataclass from a user's options.
 
     Parameters
@@ -162,7 +175,7 @@ def _check_names(config_class, options, owner):
             raise ConfigError(f"{owner} has no option {name!r}{suggest(name, known)}")
 
 
-def suggest(name, known):
+def suggest(name: str, known: Iterable[str]) -> str:
     """The end of an error message about an unknown name.
 
     Parameters

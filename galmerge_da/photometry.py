@@ -6,6 +6,7 @@ are (y, x) in pixels, the centre of the first pixel at (0, 0).
 """
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 __all__ = [
@@ -16,6 +17,9 @@ __all__ = [
     "petrosian_radius",
     "rotational_asymmetry",
 ]
+
+Floats = NDArray[np.floating]
+Bools = NDArray[np.bool_]
 
 #: A Petrosian radius of the SDSS catalogue over the one that `petrosian_radius` gives with
 #: deblending: the median of 300 SDSS galaxies whose pictures scale with the catalogue's.
@@ -37,7 +41,9 @@ _CORE = 3.0
 _DETECT_SIGMA = 3.0
 
 
-def edge_background(images, mask=None, width=None):
+def edge_background(
+    images: ArrayLike, mask: ArrayLike | None = None, width: int | None = None
+) -> tuple[Floats, Floats]:
     """Level and noise of the background, from the pixels along the frame's edge.
 
     Parameters
@@ -72,7 +78,7 @@ def edge_background(images, mask=None, width=None):
     return level, _MAD_TO_SIGMA * _nanmedian(np.abs(values - level[..., None]))
 
 
-def find_nucleus(images, *, max_offset, fwhm=2.0):
+def find_nucleus(images: ArrayLike, *, max_offset: float, fwhm: float = 2.0) -> Floats:
     """The brightest peak near the centre of each image.
 
     A peak is a pixel of the smoothed image that none of its eight neighbours
@@ -119,7 +125,7 @@ def find_nucleus(images, *, max_offset, fwhm=2.0):
     return centers
 
 
-def mirror_template(images, centers, *, threshold=0.0):
+def mirror_template(images: ArrayLike, centers: ArrayLike, *, threshold: ArrayLike = 0.0) -> Floats:
     """What each image has on both sides of its centre.
 
     Each pixel becomes the smaller of itself and the pixel opposite to it, as
@@ -152,12 +158,12 @@ def mirror_template(images, centers, *, threshold=0.0):
     return np.stack(
         [
             _fainter(image, _rotate(image, center), limit)
-            for image, center, limit in zip(images, centers, threshold, strict=True)
+            for image, center, limit in zip(images, np.asarray(centers), threshold, strict=True)
         ]
     ).reshape(images.shape)
 
 
-def petrosian_radius(images, centers, *, eta=0.2, deblend=True):
+def petrosian_radius(images: ArrayLike, centers: ArrayLike, *, eta: float = 0.2, deblend: bool = True) -> Floats:
     """Radius where the local surface brightness is ``eta`` of the mean within.
 
     The local surface brightness is the mean in the annulus from 0.8 to 1.25
@@ -194,11 +200,15 @@ def petrosian_radius(images, centers, *, eta=0.2, deblend=True):
             limit = _DEBLEND_SIGMA * _difference_noise(image - opposite)
             image = np.where(distance > _CORE, _fainter(image, opposite, limit), image)
         reach = min(center[0], height - 1 - center[0], center[1], width - 1 - center[1]) + 0.5
-        radii[i] = _petrosian_crossing(*_aperture_sums(image, distance), reach, eta)
+        flux, area = _aperture_sums(image, distance)
+        radii[i] = _petrosian_crossing(flux, area, reach, eta)
     return radii
 
 
-def rotational_asymmetry(images, *, radius, centers=None, search=3, mask_neighbours=True):
+def rotational_asymmetry(
+    images: ArrayLike, *, radius: ArrayLike, centers: ArrayLike | None = None, search: int = 3,
+    mask_neighbours: bool = True,
+) -> Floats:  # fmt: skip
     """How far each image differs from itself turned by 180 degrees.
 
     The sum of ``|I - I_180|`` over the sum of ``|I|`` within a circle, the
@@ -246,7 +256,7 @@ def rotational_asymmetry(images, *, radius, centers=None, search=3, mask_neighbo
     return values
 
 
-def _floating(images):
+def _floating(images: ArrayLike) -> Floats:
     images = np.asarray(images)
     return images if images.dtype.kind == "f" else images.astype(float)
 

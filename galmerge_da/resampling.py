@@ -4,14 +4,24 @@ Surface brightness is kept: an output pixel is the mean of what it covers.
 Beyond the image there is nothing, and the frame stays zero there.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any, overload
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["covered", "resample"]
 
 
-def resample(image, size, *, width=None, center=None, background=0.0):
+def resample(
+    image: NDArray[Any],
+    size: int,
+    *,
+    width: float | None = None,
+    center: Sequence[float] | None = None,
+    background: ArrayLike = 0.0,
+) -> NDArray[Any]:
     """Bring a square window of an image to ``size`` x ``size`` pixels.
 
     Shrinking averages over the area of an output pixel, enlarging
@@ -44,14 +54,18 @@ def resample(image, size, *, width=None, center=None, background=0.0):
     return np.matmul(np.matmul(rows, window), columns.T)
 
 
-def covered(shape, width):
+@overload
+def covered(shape: Sequence[int], width: float) -> float: ...
+@overload
+def covered(shape: Sequence[int], width: NDArray[Any]) -> NDArray[Any]: ...
+def covered(shape: Sequence[int], width: float | NDArray[Any]) -> float | NDArray[Any]:
     """Fraction of a centred square window that lies on an image.
 
     Parameters
     ----------
     shape : tuple of int
         Height and width of the image in pixels.
-    width : float or array_like
+    width : float or `~numpy.ndarray`
         Side of the window in pixels.
 
     Returns

@@ -7,6 +7,7 @@ import re
 import sys
 from importlib.metadata import version
 from importlib.resources import files
+from os import PathLike
 from pathlib import Path
 from string import Template
 
@@ -25,7 +26,7 @@ _KINDS = {
 }
 
 
-def new_plugin(name, kind="loss", folder=None):
+def new_plugin(name: str, kind: str = "loss", folder: str | PathLike[str] | None = None) -> list[Path]:
     """Write a package that can be installed and offers one plugin.
 
     It works as it is, and its tests pass: an author changes it step by step.

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from numbers import Real
+from typing import Any
 
 import astropy.units as u
 import numpy as np
@@ -23,12 +24,12 @@ _NAME = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")
 @dataclass(frozen=True)
 class _FactorySpec:
     name: str
-    factory: Callable
-    config_class: type = NoOptions
+    factory: Callable[..., Any]
+    config_class: type[Any] = NoOptions
     reference: str = ""
     summary: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_name(type(self).__name__, self.name)
         if not callable(self.factory):
             raise ConfigError(f"{self.name}: factory must be callable, got {self.factory!r}")
@@ -64,7 +65,7 @@ class LossSpec(_FactorySpec):
         loss has.
     """
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         super().__post_init__()
         taken = {item.name for item in fields(self.config_class)} & {"weight", "schedule", "warmup"}
         if taken:
@@ -148,7 +149,7 @@ class SurveySpec:
     """
 
     name: str
-    bands: tuple
+    bands: tuple[str, ...]
     pixel_scale: u.Quantity
     psf_fwhm: u.Quantity
     zero_point: u.Quantity
@@ -166,7 +167,7 @@ class SurveySpec:
     artefacts: bool = False
     reference: str = ""
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         _check_name("SurveySpec", self.name)
         bands = tuple(self.bands)
         if isinstance(self.bands, str) or not bands or len(set(bands)) != len(bands) or not all(map(_is_word, bands)):
@@ -197,7 +198,7 @@ class SurveySpec:
             raise ConfigError(f"survey {self.name!r}: redshift must be a number of at least 0, got {self.redshift!r}")
 
     @property
-    def n_bands(self):
+    def n_bands(self) -> int:
         """Number of bands."""
         return len(self.bands)
 

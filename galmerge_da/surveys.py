@@ -263,7 +263,7 @@ def _from_table(name, bands, *, pixel_scale, zero_point, magnitude, radius, reds
 
 
 @hookimpl
-def galmerge_da_surveys():
+def galmerge_da_surveys() -> list[SurveySpec]:
     """Offer the built-in surveys.
 
     Returns

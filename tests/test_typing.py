@@ -1,7 +1,9 @@
 """The stub of the package says what the functions really take; mypy, in tox, checks calls against it."""
 
 import ast
+import importlib
 import inspect
+import pkgutil
 from pathlib import Path
 
 import pytest
@@ -57,3 +59,36 @@ def test_a_function_takes_what_the_stub_says(name):
         assert node.returns is not None
         assert all(each.annotation is not None for each in [*node.args.args, *node.args.kwonlyargs])
     assert {key: each.default for key, each in real.items()} == defaults(functions()[name][0])
+
+
+def public_callables():
+    """(where, function) of all that a room offers: functions, and what classes have of their own."""
+    for module in pkgutil.iter_modules(galmerge_da.__path__):
+        if module.name.startswith("_"):
+            continue
+        room = importlib.import_module(f"galmerge_da.{module.name}")
+        for name in getattr(room, "__all__", ()):
+            thing = getattr(room, name)
+            if inspect.isfunction(thing):
+                yield f"{room.__name__}.{name}", thing
+            elif inspect.isclass(thing):
+                for key, value in vars(thing).items():
+                    value = getattr(value, "fget", None) or getattr(value, "__func__", value)
+                    if inspect.isfunction(value) and (key in ("__init__", "__call__") or not key.startswith("_")):
+                        yield f"{room.__name__}.{name}.{key}", value
+
+
+def test_every_public_function_and_method_has_types():
+    found = dict(public_callables())
+    assert len(found) > 200
+    bare = {}
+    for where, function in found.items():
+        signature = inspect.signature(function)
+        names = [
+            name
+            for name, each in signature.parameters.items()
+            if each.annotation is each.empty and name not in ("self", "cls")
+        ]
+        if names or signature.return_annotation is signature.empty:
+            bare[where] = names
+    assert bare == {}

@@ -9,7 +9,7 @@ __all__ = ["adabn"]
 
 
 @torch.no_grad()
-def adabn(network, images, *, batch_size=256):
+def adabn(network: nn.Module, images: torch.Tensor, *, batch_size: int = 256) -> nn.Module:
     """Replace the statistics of every batch normalisation by those of some images (Li et al. 2018, PR 80, 109).
 
     They are the mean over batches of each batch's mean and variance. No

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,7 +47,7 @@ class DomainBatch:
         if len(sizes) != 1:
             raise InputError(f"a batch's features, logits, images, index and labels differ in length: {sorted(sizes)}")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.features)
 
 
@@ -70,7 +71,7 @@ class StepContext:
     progress: float
     epoch: int
     generator: torch.Generator
-    model: Callable
+    model: Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +113,7 @@ class AdaptationLoss(nn.Module):
 
     batch_coupled = True
 
-    def forward(self, source, target, step):
+    def forward(self, source: DomainBatch, target: DomainBatch, step: StepContext) -> Tensor:
         """The loss of one step.
 
         Parameters
@@ -128,7 +129,7 @@ class AdaptationLoss(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} must define forward(source, target, step)")
 
-    def parameter_groups(self, lr):
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         """What the optimizer gets: by default one group of all parameters.
 
         Parameters
@@ -144,7 +145,7 @@ class AdaptationLoss(nn.Module):
         parameters = [parameter for parameter in self.parameters() if parameter.requires_grad]
         return [{"params": parameters, "lr": lr}] if parameters else []
 
-    def on_epoch_start(self, step):
+    def on_epoch_start(self, step: StepContext) -> None:
         """Called before the first step of an epoch; does nothing.
 
         Parameters
@@ -152,7 +153,7 @@ class AdaptationLoss(nn.Module):
         step : StepContext
         """
 
-    def after_step(self, step):
+    def after_step(self, step: StepContext) -> None:
         """Called after each step of the optimizer, for teachers and clamps; does nothing.
 
         Parameters

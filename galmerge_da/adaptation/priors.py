@@ -1,16 +1,22 @@
 """Alignment that knows the classes may be rarer in the target than in the source."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
-from galmerge_da.adaptation.base import AdaptationLoss
+from galmerge_da.adaptation.base import AdaptationLoss, DomainBatch, LossContext
 from galmerge_da.adaptation.functional import estimate_prior, prior_weights
 from galmerge_da.exceptions import ConfigError
 from galmerge_da.options import Options, option
 
 __all__ = ["AlignmentLoss", "AlignmentOptions", "TargetPrior"]
+
+if TYPE_CHECKING:
+    _Shares = tuple[float, ...] | None
+else:
+    _Shares = tuple  # the kind that `Options` checks
 
 #: Predictions of target rows that are remembered.
 _MEMORY = 2048
@@ -41,7 +47,7 @@ class AlignmentOptions(Options):
         If both are asked for, or the shares do not add up to 1.
     """
 
-    target_prior: tuple = option(
+    target_prior: _Shares = option(
         None, "shares of the classes in the target, as [0.95, 0.05]; none: the batches count as they are",
         above=0, optional=True,
     )  # fmt: skip
@@ -120,13 +126,13 @@ class AlignmentLoss(AdaptationLoss):
     context : `~galmerge_da.adaptation.LossContext`
     """
 
-    def __init__(self, config, context):
+    def __init__(self, config: AlignmentOptions, context: LossContext) -> None:
         super().__init__()
         self.config = config
         aware = config.estimate_prior or config.target_prior is not None
         self.prior = TargetPrior(context.n_classes, config.target_prior) if aware else None
 
-    def source_weight(self, source, target):
+    def source_weight(self, source: DomainBatch, target: DomainBatch) -> torch.Tensor | None:
         """How much each source row of this step counts.
 
         Parameters

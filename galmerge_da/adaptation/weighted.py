@@ -2,15 +2,17 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import nn
 
-from galmerge_da.adaptation.base import AdaptationLoss
+from galmerge_da.adaptation.base import AdaptationLoss, DomainBatch, LossContext, StepContext
 from galmerge_da.adaptation.weights import scheduled_weight
 from galmerge_da.exceptions import ConfigError, GalmergeError, PluginError
 from galmerge_da.options import make_config, suggest
-from galmerge_da.plugins import WeightOptions, get_loss, parse_adapt
+from galmerge_da.plugins import LossSpec, WeightOptions, get_loss, parse_adapt
+from galmerge_da.plugins.requests import AdaptLike
 
 __all__ = ["WeightedLosses", "build_losses", "check_losses", "make_loss"]
 
@@ -25,12 +27,20 @@ class WeightedLosses(nn.Module):
         For the same names.
     """
 
-    def __init__(self, losses, weights):
+    def __init__(self, losses: Mapping[str, AdaptationLoss], weights: Mapping[str, WeightOptions]) -> None:
         super().__init__()
         self.losses = nn.ModuleDict(losses)
         self.options = dict(weights)
 
-    def forward(self, source, target, step, *, everywhere=None, share=1.0):
+    def forward(
+        self,
+        source: DomainBatch,
+        target: DomainBatch,
+        step: StepContext,
+        *,
+        everywhere: tuple[DomainBatch, DomainBatch] | None = None,
+        share: float = 1.0,
+    ) -> dict[str, torch.Tensor]:
         """The losses of one step, not weighted, in float32 and outside autocast.
 
         Parameters
@@ -63,11 +73,12 @@ class WeightedLosses(nn.Module):
         with torch.autocast(source.features.device.type, enabled=False):
             batches = [tuple(map(_in_float32, pair)) for pair in batches]
             for name, loss in self.losses.items():
-                value = _run(name, loss, *batches[loss.batch_coupled], step)
+                one, other = batches[loss.batch_coupled]
+                value = _run(name, loss, one, other, step)
                 values[name] = value if loss.batch_coupled else share * value
         return values
 
-    def weights(self, progress):
+    def weights(self, progress: float) -> dict[str, float]:
         """The weights at some point of the training.
 
         Parameters
@@ -81,7 +92,7 @@ class WeightedLosses(nn.Module):
         """
         return {name: scheduled_weight(options, progress) for name, options in self.options.items()}
 
-    def parameter_groups(self, lr):
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
         """What the optimizer gets, for all losses.
 
         Parameters
@@ -96,7 +107,7 @@ class WeightedLosses(nn.Module):
         """
         return [group for name, loss in self.losses.items() for group in _groups(name, loss, lr)]
 
-    def on_epoch_start(self, step):
+    def on_epoch_start(self, step: StepContext) -> None:
         """Tell every loss that an epoch starts.
 
         Parameters
@@ -106,7 +117,7 @@ class WeightedLosses(nn.Module):
         for name, loss in self.losses.items():
             _call(name, loss.on_epoch_start, step)
 
-    def after_step(self, step):
+    def after_step(self, step: StepContext) -> None:
         """Tell every loss that the optimizer has stepped.
 
         Parameters
@@ -117,7 +128,7 @@ class WeightedLosses(nn.Module):
             _call(name, loss.after_step, step)
 
 
-def check_losses(adapt):
+def check_losses(adapt: AdaptLike) -> None:
     """Refuse a wrong request before any work is done for it.
 
     Parameters
@@ -135,7 +146,7 @@ def check_losses(adapt):
         make_config(spec.config_class, options, f"loss {name!r}")
 
 
-def build_losses(adapt, context):
+def build_losses(adapt: AdaptLike, context: LossContext) -> WeightedLosses:
     """Make the losses that a user asked for.
 
     Parameters
@@ -166,7 +177,7 @@ def build_losses(adapt, context):
     return WeightedLosses(losses, weights)
 
 
-def make_loss(spec, options, context):
+def make_loss(spec: LossSpec, options: Mapping[str, object] | None, context: LossContext) -> AdaptationLoss:
     """Make one loss.
 
     Its weights are drawn from a seed that the context's generator gives: they

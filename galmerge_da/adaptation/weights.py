@@ -1,6 +1,7 @@
 """How much each term of the total loss counts: schedules, and weights that are learned."""
 
 import math
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
@@ -67,12 +68,12 @@ class LearnedWeights(nn.Module):
         Of the terms.
     """
 
-    def __init__(self, names):
+    def __init__(self, names: Iterable[str]) -> None:
         super().__init__()
         self.names = tuple(names)
         self.log_noise = nn.Parameter(torch.zeros(len(self.names)))
 
-    def forward(self, terms, weights):
+    def forward(self, terms: Mapping[str, torch.Tensor], weights: Mapping[str, float]) -> torch.Tensor:
         """The total loss.
 
         Parameters
@@ -92,14 +93,15 @@ class LearnedWeights(nn.Module):
         """
         if set(terms) != set(self.names):
             raise ConfigError(f"learned weights were made for {', '.join(self.names)}, got {', '.join(terms)}")
-        return sum(
+        parts = (
             weights[name] * torch.exp(-2 * noise) * terms[name] + noise
             for name, noise in zip(self.names, self.log_noise, strict=True)
             if weights[name] > 0
         )
+        return sum(parts, start=self.log_noise.new_zeros(()))
 
     @torch.no_grad()
-    def factors(self):
+    def factors(self) -> dict[str, float]:
         """What each weight has been multiplied by.
 
         Returns
@@ -109,7 +111,7 @@ class LearnedWeights(nn.Module):
         return dict(zip(self.names, torch.exp(-2 * self.log_noise).tolist(), strict=True))
 
     @torch.no_grad()
-    def after_step(self):
+    def after_step(self) -> None:
         """Keep every weight within its range."""
         limit = math.log(_RANGE) / 2
         self.log_noise.clamp_(-limit, limit)

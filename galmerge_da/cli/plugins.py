@@ -4,6 +4,7 @@ import json
 import shutil
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,7 +13,7 @@ from galmerge_da.cli._host import Group, one_line
 __all__ = ["plugins"]
 
 _KINDS = click.Choice(["loss", "backbone", "survey"])
-_JSON = {"is_flag": True, "help": "Print JSON."}
+_JSON: dict[str, Any] = {"is_flag": True, "help": "Print JSON."}
 _GAP = "  "
 
 

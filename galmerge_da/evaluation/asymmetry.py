@@ -1,8 +1,10 @@
 """The sceptic's bar: rotational asymmetry of every cutout, without any training."""
 
 from contextlib import closing
+from typing import Any
 
 import numpy as np
+from astropy.table import Table
 from tqdm import tqdm
 
 from galmerge_da.exceptions import InputError
@@ -21,7 +23,9 @@ _SAMPLING = 1 / 0.024
 _FRAME = 10
 
 
-def rotational_asymmetry_table(source, *, radii=ASYMMETRY_RADII, progress=False, **options):
+def rotational_asymmetry_table(
+    source: object, *, radii: float = ASYMMETRY_RADII, progress: bool = False, **options: Any
+) -> Table:
     """Rotational asymmetry of every galaxy, as a column beside its others.
 
     Asymmetry needs no training, sees most mergers, and is fooled by face-on

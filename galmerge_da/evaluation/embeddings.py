@@ -1,13 +1,17 @@
 """Features of galaxies: taken from a classifier, projected onto a plane, compared between domains."""
 
+from collections.abc import Sequence
+from typing import Any, Literal, overload
+
 import numpy as np
 import torch
 from astropy.table import Table
+from numpy.typing import ArrayLike, NDArray
 
 from galmerge_da.adaptation.functional import mmd
 from galmerge_da.evaluation.frames import iterate_frames, usable_rows
 from galmerge_da.exceptions import ConfigError, InputError
-from galmerge_da.inference import predict_features
+from galmerge_da.inference import MergerClassifier, predict_features
 from galmerge_da.metrics import roc_auc
 from galmerge_da.metrics.selection import domain_log_ratio
 from galmerge_da.models import choose_device
@@ -20,7 +24,14 @@ _N_COMPONENTS = 50
 _PERPLEXITY = 30
 
 
-def embed(classifier, cutouts, *, device=None, batch_size=None, **options):
+def embed(
+    classifier: MergerClassifier,
+    cutouts: object,
+    *,
+    device: str | torch.device | None = None,
+    batch_size: int | None = None,
+    **options: Any,
+) -> NDArray[np.float32]:
     """Features of galaxies: what the last layers of the network decide on.
 
     Parameters
@@ -58,7 +69,17 @@ def embed(classifier, cutouts, *, device=None, batch_size=None, **options):
     return np.concatenate(parts)
 
 
-def project(features, method="tsne", *, seed=0):
+@overload
+def project(
+    features: NDArray[Any], method: Literal["tsne", "pca"] = "tsne", *, seed: int = 0
+) -> NDArray[np.float64]: ...
+@overload
+def project(
+    features: ArrayLike | Sequence[ArrayLike], method: Literal["tsne", "pca"] = "tsne", *, seed: int = 0
+) -> NDArray[np.float64] | list[NDArray[np.float64]]: ...
+def project(
+    features: Any, method: Literal["tsne", "pca"] = "tsne", *, seed: int = 0
+) -> NDArray[np.float64] | list[NDArray[np.float64]]:
     """Put features onto a plane.
 
     Parameters
@@ -120,7 +141,13 @@ def _plane(rows, method, seed):
     return TSNE(perplexity=perplexity, init=init, random_state=seed).fit_transform(components)
 
 
-def domain_gap(source_features, target_features, labels=None, *, seed=0):
+def domain_gap(
+    source_features: ArrayLike,
+    target_features: ArrayLike,
+    labels: Sequence[ArrayLike] | None = None,
+    *,
+    seed: int = 0,
+) -> Table:
     """How far apart two domains lie in feature space.
 
     Parameters
@@ -167,10 +194,10 @@ def domain_gap(source_features, target_features, labels=None, *, seed=0):
     finite = [np.isfinite(each).all(axis=1) for each in features]
     features = [each[good] for each, good in zip(features, finite, strict=True)]
     classes = [y[good] for y, good in zip(classes, finite, strict=True)]
-    rows = [{"class": "all", **_gap(*features, seed)}]
+    rows = [{"class": "all", **_gap(features[0], features[1], seed)}]
     for value in [] if labels is None else np.intersect1d(*classes):
-        own = [each[y == value] for each, y in zip(features, classes, strict=True)]
-        rows.append({"class": str(value), **_gap(*own, seed)})
+        one, other = (each[y == value] for each, y in zip(features, classes, strict=True))
+        rows.append({"class": str(value), **_gap(one, other, seed)})
     return Table(rows=rows)
 
 

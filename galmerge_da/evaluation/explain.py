@@ -1,8 +1,11 @@
 """One galaxy on its way to the network: every step of preprocessing, and the channels of the entrance."""
 
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.flags import Flag
@@ -10,7 +13,7 @@ from galmerge_da.inference import MergerClassifier
 from galmerge_da.inference.api import name_bands
 from galmerge_da.io import open_cutouts
 from galmerge_da.options import suggest
-from galmerge_da.preprocessing import explain_steps
+from galmerge_da.preprocessing import PreprocessingRecipe, StepView, explain_steps
 
 __all__ = ["Explanation", "explain_galaxy"]
 
@@ -35,13 +38,20 @@ class Explanation:
     """
 
     id: str
-    steps: list
-    channels: dict
+    steps: list[StepView]
+    channels: dict[str, NDArray[np.float32]]
     flags: int
-    probs: dict
+    probs: dict[str, float]
 
 
-def explain_galaxy(model, cutouts, name, *, column="id", **options):
+def explain_galaxy(
+    model: MergerClassifier | PreprocessingRecipe,
+    cutouts: object,
+    name: str | int | np.integer[Any],
+    *,
+    column: str = "id",
+    **options: Any,
+) -> Explanation:
     """Follow one galaxy from its pixels to what the network sees.
 
     Parameters
@@ -68,7 +78,7 @@ def explain_galaxy(model, cutouts, name, *, column="id", **options):
         cutouts cannot be read or do not fit the model.
     """
     classifier = model if isinstance(model, MergerClassifier) else None
-    recipe = model if classifier is None else classifier.preprocessing
+    recipe = model.preprocessing if isinstance(model, MergerClassifier) else model
     source = open_cutouts(cutouts, **options)
     row = _find_row(source.table, name, column)
     (chunk,) = name_bands(source, recipe.bands, [source.read(row, row + 1)])

@@ -1,8 +1,12 @@
 """Mergers by their measured shapes: what a careful astronomer would do without a network."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from astropy.table import Table
+from numpy.typing import ArrayLike, NDArray
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.morphology import MEASURES
@@ -28,11 +32,11 @@ class ShapeClassifier:
         Share of mergers that it was trained on.
     """
 
-    model: object
-    features: object
+    model: Any
+    features: Callable[[Table], NDArray[Any]]
     prior: float
 
-    def predict_proba(self, table):
+    def predict_proba(self, table: Table) -> NDArray[np.float64]:
         """Probability that each galaxy is merging.
 
         Parameters
@@ -88,7 +92,9 @@ def measured_shapes(table, names=tuple(MEASURES)):
     return np.stack(columns, axis=1)
 
 
-def train_forest(table, label="label", *, seed=0, n_trees=300):
+def train_forest(
+    table: Table, label: str | ArrayLike = "label", *, seed: int = 0, n_trees: int = 300
+) -> ShapeClassifier:
     """Train a random forest on asymmetry, Gini, M20, concentration and smoothness.
 
     Parameters

@@ -1,13 +1,16 @@
 """The frames that a classifier sees, for whatever wants to look at its inside."""
 
+from typing import Any
+
 import numpy as np
-from astropy.table import Column
+from astropy.table import Column, Table
 
 from galmerge_da.flags import Flag
+from galmerge_da.inference import MergerClassifier
 from galmerge_da.inference.api import name_bands
 from galmerge_da.inference.catalogue import append_columns, flags_column
 from galmerge_da.io import open_cutouts, prefetch
-from galmerge_da.preprocessing import Frames, preprocess, warn_of_mismatch
+from galmerge_da.preprocessing import Frames, PreprocessingRecipe, preprocess, warn_of_mismatch
 
 __all__ = ["frames_table", "iterate_frames", "make_frames", "usable_rows"]
 
@@ -18,7 +21,7 @@ _ABOUT_IMAGES = ("SURVEY", "BANDS", "STRETCH", "RADPIX", "PIXSCALE", "MAGZERO", 
 _CHUNK = 256
 
 
-def make_frames(classifier, cutouts, **options):
+def make_frames(classifier: MergerClassifier, cutouts: object, **options: Any) -> Frames:
     """What a classifier makes of cutouts before its network sees them.
 
     Parameters
@@ -76,7 +79,7 @@ def usable_rows(frames):
     return np.flatnonzero((frames.flags & Flag.NOT_CLASSIFIED) == 0)
 
 
-def frames_table(recipe, cutouts, **options):
+def frames_table(recipe: PreprocessingRecipe, cutouts: object, **options: Any) -> Table:
     """The frames that a recipe makes of cutouts, as a data set to look at or to keep.
 
     Parameters

@@ -1,13 +1,16 @@
 """Grad-CAM: which parts of an image speak for a class."""
 
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.nn import functional
 
 from galmerge_da.evaluation.frames import iterate_frames, usable_rows
 from galmerge_da.exceptions import ConfigError, InputError
+from galmerge_da.inference import MergerClassifier
 from galmerge_da.inference.predict import BATCH_SIZE
 from galmerge_da.models import choose_device
 from galmerge_da.options import suggest
@@ -15,7 +18,15 @@ from galmerge_da.options import suggest
 __all__ = ["gradcam"]
 
 
-def gradcam(classifier, cutouts, *, class_name=None, device=None, batch_size=BATCH_SIZE, **options):
+def gradcam(
+    classifier: MergerClassifier,
+    cutouts: object,
+    *,
+    class_name: str | None = None,
+    device: str | torch.device | None = None,
+    batch_size: int = BATCH_SIZE,
+    **options: Any,
+) -> NDArray[np.float32]:
     r"""Heat maps of what speaks for a class, from the last maps of the network.
 
     .. math:: L_c = \mathrm{ReLU} \sum_k \alpha_{ck} A_k, \quad

@@ -3,8 +3,11 @@
 import json
 import math
 import os
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
+from os import PathLike
+from typing import Any
 
 import numpy as np
 from astropy.table import Table
@@ -16,7 +19,15 @@ __all__ = ["append_look", "read_ledger"]
 _TEXT = ("date", "version", "dataset", "command", "model_sha256", "note")
 
 
-def append_look(path, *, dataset, command, model_sha256=None, figures, note=""):
+def append_look(
+    path: str | PathLike[str],
+    *,
+    dataset: str,
+    command: str,
+    model_sha256: str | None = None,
+    figures: Mapping[str, float | np.integer[Any] | np.floating[Any]],
+    note: str = "",
+) -> dict[str, Any]:
     """Record one look at real labels.
 
     Parameters
@@ -71,7 +82,7 @@ def append_look(path, *, dataset, command, model_sha256=None, figures, note=""):
     return look
 
 
-def read_ledger(path):
+def read_ledger(path: str | PathLike[str]) -> Table:
     """Every look, in the order they were made.
 
     Parameters

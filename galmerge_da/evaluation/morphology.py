@@ -1,8 +1,10 @@
 """The classical measures of a galaxy's shape, as columns beside a catalogue's others."""
 
 from contextlib import closing
+from typing import Any
 
 import numpy as np
+from astropy.table import Table
 from tqdm import tqdm
 
 from galmerge_da.evaluation.asymmetry import galaxy_image
@@ -15,7 +17,7 @@ from galmerge_da.preprocessing import given_radii
 __all__ = ["morphology_table"]
 
 
-def morphology_table(source, *, progress=False, **options):
+def morphology_table(source: object, *, progress: bool = False, **options: Any) -> Table:
     """Asymmetry, Gini, M20, concentration and smoothness of every galaxy.
 
     They are measured as `rotational_asymmetry_table` does: on the mean of the

@@ -10,7 +10,16 @@ from galmerge_da.options import suggest
 __all__ = ["score_catalog"]
 
 
-def score_catalog(table, label, *, probability="merger_prob", asymmetry=None, threshold=0.5, n_bootstrap=200, seed=0):
+def score_catalog(
+    table: Table,
+    label: str,
+    *,
+    probability: str = "merger_prob",
+    asymmetry: str | None = None,
+    threshold: float = 0.5,
+    n_bootstrap: int = 200,
+    seed: int = 0,
+) -> Table:
     """How well the scores of a catalogue tell mergers from the rest.
 
     Parameters

@@ -2,9 +2,11 @@
 
 import numpy as np
 from astropy.table import Table
+from numpy.typing import ArrayLike
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.metrics import roc_auc
+from galmerge_da.training import TrainingResult
 from galmerge_da.training.selection import COLLAPSED, SELECTORS, WATCHED, choose_epoch, selector_scores
 
 __all__ = ["selection_report"]
@@ -15,7 +17,7 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def selection_report(result, target_labels):
+def selection_report(result: TrainingResult, target_labels: ArrayLike) -> Table:
     """Compare the selectors on a run whose target has labels after all.
 
     This is the only place where labels of the target meet the epochs of a run:

@@ -7,7 +7,9 @@ with the target's images as well, and both are scored on galaxies of both
 domains that neither was trained on or adapted to.
 """
 
+from collections.abc import Mapping
 from itertools import product
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -23,16 +25,21 @@ from galmerge_da.visualization import plot_montage, plot_roc
 __all__ = ["format_scores", "run_demo"]
 
 #: Name of the method -> losses it adapts with, or None for the source alone.
-METHODS = {"noDA": None, "MMD": {"mmd": 1.0}}
+METHODS: dict[str, Mapping[str, float] | None] = {"noDA": None, "MMD": {"mmd": 1.0}}
 CATALOGUE_METHOD = "MMD"
 N_MONTAGE = 32
 N_BOOTSTRAP = 500
 
 
 def run_demo(
-    folder="galmerge-demo", *, n=2000, epochs=15, seed=1, surveys=("deepmerge-z2-pristine", "deepmerge-z2"),
-    progress=False,
-):  # fmt: skip
+    folder: str | PathLike[str] = "galmerge-demo",
+    *,
+    n: int = 2000,
+    epochs: int = 15,
+    seed: int = 1,
+    surveys: tuple[str, str] = ("deepmerge-z2-pristine", "deepmerge-z2"),
+    progress: bool = False,
+) -> Table:
     """Simulate, train without and with adaptation, classify, report.
 
     Parameters
@@ -90,7 +97,7 @@ def run_demo(
         f"{method}, {domain}": (labels[domain], probabilities[method, domain])
         for method, domain in product(METHODS, domains)
     }
-    plot_roc(curves).figure.savefig(folder / "roc.png", dpi=150)
+    plot_roc(curves).figure.savefig(folder / "roc.png", dpi=150)  # type: ignore[union-attr]  # its own figure
 
     catalogue = results[CATALOGUE_METHOD].classifier.classify(unlabelled)
     write_catalog(catalogue, folder / "mergers.fits", overwrite=True)
@@ -98,7 +105,7 @@ def run_demo(
     return scores
 
 
-def format_scores(scores):
+def format_scores(scores: Table) -> str:
     """The scores of `run_demo` as text, with what they say.
 
     Parameters

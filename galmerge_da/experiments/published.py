@@ -1,10 +1,12 @@
 """The published images as data sets for a study."""
 
 import hashlib
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
 from astropy.table import Table
+from numpy.typing import NDArray
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.io import load_published, save_cutouts
@@ -15,7 +17,9 @@ __all__ = ["FRAMES", "published_pair"]
 FRAMES = {"scale": "image", "background": "none"}
 
 
-def published_pair(folder, name, *, n=None, downloads=None):
+def published_pair(
+    folder: str | PathLike[str], name: str, *, n: int | None = None, downloads: str | PathLike[str] | None = None
+) -> tuple[Path, Path, dict[str, NDArray[np.integer]]]:
     """Data sets of both domains of a published pair; those of an earlier call are used again.
 
     Parameters
@@ -55,7 +59,7 @@ def published_pair(folder, name, *, n=None, downloads=None):
                 table.remove_column("label")
             save_cutouts(table, path, overwrite=True)
     labels = [np.asarray(Table.read(truth)["label"]) for truth in truths]
-    return *paths, dict(zip(("source", "target"), labels, strict=True))
+    return paths[0], paths[1], dict(zip(("source", "target"), labels, strict=True))
 
 
 def _chosen(groups, n):

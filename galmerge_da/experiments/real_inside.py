@@ -1,5 +1,6 @@
 """The inside of the sim-to-real study's runs: what selectors would have picked, and the poster's figures."""
 
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ __all__ = ["compare_selectors", "draw_inside"]
 _SHOWN = ("noDA", "MMD", "composites")
 
 
-def compare_selectors(folder, catalogue, label):
+def compare_selectors(folder: str | PathLike[str], catalogue: Table, label: str) -> Table:
     """What each selector would have picked in every run, and what it cost against an oracle that knows the labels.
 
     It is a look at the labels, and decides nothing: every run keeps its last epoch.

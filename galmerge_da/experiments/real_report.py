@@ -1,5 +1,6 @@
 """The page and the figures of the sim-to-real study."""
 
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,17 @@ _DPI = 200
 _SHOWN = 30
 
 
-def report_real(folder, catalogue, *, call, scores=None, selectors=None, label=None, best=None, baseline="asymmetry"):
+def report_real(
+    folder: str | PathLike[str],
+    catalogue: Table,
+    *,
+    call: str,
+    scores: Table | None = None,
+    selectors: Table | None = None,
+    label: str | None = None,
+    best: str | None = None,
+    baseline: str = "asymmetry",
+) -> Path:
     """Draw the figures, and write ``report.html`` that shows them beside the scores.
 
     Parameters

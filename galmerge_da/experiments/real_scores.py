@@ -1,5 +1,9 @@
 """Scores of the sim-to-real study: every run beside asymmetry, with intervals over seeds and galaxies."""
 
+from collections.abc import Callable, Sequence
+from functools import partial
+from os import PathLike
+
 import numpy as np
 from astropy.table import Table
 from scipy.stats import rankdata
@@ -63,22 +67,28 @@ def mean_rank(*scores, groups=None):
     return mean
 
 
-_MEASURES = {
+_MEASURES: dict[str, Callable[..., float]] = {
     "auc": roc_auc,
     "ap": average_precision,
-    **{
-        f"completeness_{round(100 * purity)}": lambda labels, scores, purity=purity: completeness_at_purity(
-            labels, scores, purity
-        )
-        for purity in _PURITIES
-    },
+    **{f"completeness_{round(100 * purity)}": partial(completeness_at_purity, purity=purity) for purity in _PURITIES},
 }
 
 
 def score_real(
-    catalogue, label, runs, *, kind=None, baseline="asymmetry", references=("noDA", "composites"), n_bootstrap=1000,
-    seed=0, ledger=None, dataset="", command="", note="",
-):  # fmt: skip
+    catalogue: Table,
+    label: str,
+    runs: Sequence[str],
+    *,
+    kind: str | None = None,
+    baseline: str = "asymmetry",
+    references: Sequence[str] = ("noDA", "composites"),
+    n_bootstrap: int = 1000,
+    seed: int = 0,
+    ledger: str | PathLike[str] | None = None,
+    dataset: str = "",
+    command: str = "",
+    note: str = "",
+) -> Table:
     """Look at the labels, once, and score every run.
 
     Parameters

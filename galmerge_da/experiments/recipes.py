@@ -10,12 +10,14 @@ recipe may say instead what to simulate::
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from os import PathLike
+from typing import Any
 
 from galmerge_da.exceptions import ConfigError
 from galmerge_da.options import make_config
 from galmerge_da.plugins import get_survey
 from galmerge_da.simulation import simulate
-from galmerge_da.training import read_recipe, read_tables, train
+from galmerge_da.training import TrainingResult, read_recipe, read_tables, train
 from galmerge_da.training.recipe import check_request
 
 __all__ = ["SimulateOptions", "run_recipe"]
@@ -40,7 +42,14 @@ class SimulateOptions:
     seed: int = 0
 
 
-def run_recipe(recipe, source=None, target=None, *, progress=False, **options):
+def run_recipe(
+    recipe: str | PathLike[str] | Mapping[str, Any],
+    source: object = None,
+    target: object = None,
+    *,
+    progress: bool = False,
+    **options: Any,
+) -> TrainingResult:
     """Train as a recipe says, on data that are given or that it simulates.
 
     Parameters

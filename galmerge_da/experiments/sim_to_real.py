@@ -8,8 +8,9 @@ there are any, are looked at once, when every galaxy has its probability.
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from galmerge_da.experiments.real_scores import mean_rank
 from galmerge_da.experiments.real_shapes import SHAPES, score_shapes
 from galmerge_da.experiments.sim_to_sim import simulate_pair
 from galmerge_da.experiments.study import Run, run_study
+from galmerge_da.inference import MergerClassifier
 from galmerge_da.io import open_cutouts, save_cutouts
 
 __all__ = ["REAL_RUNS", "RealRun", "run_sim_to_real", "train_for_survey"]
@@ -61,18 +63,18 @@ class RealRun:
     """
 
     name: str
-    adapt: Mapping = field(default_factory=dict)
+    adapt: Mapping[str, float | Mapping[str, object]] = field(default_factory=dict)
     composites: float = 0.0
     transfer: bool = False
     after: "RealRun | None" = None
 
     @property
-    def sees_target(self):
+    def sees_target(self) -> bool:
         """Whether anything of the target takes part in the training."""
         return bool(self.adapt) or self.composites > 0
 
 
-_F = {"fisher": 0.01, "entropy": {"weight": 0.05, "domains": "both"}}
+_F: Mapping[str, float | Mapping[str, object]] = {"fisher": 0.01, "entropy": {"weight": 0.05, "domains": "both"}}
 
 COMPOSITES = RealRun("composites", composites=2 / 3)
 
@@ -96,9 +98,21 @@ SET_ASIDE = 0.1
 
 
 def run_sim_to_real(
-    folder="sim-to-real", galaxies=None, *, image="image", survey=SURVEY, radius=None, objid=None, runs=REAL_RUNS,
-    n=9000, epochs=10, seeds=(1, 2, 3), n_folds=5, n_jobs=1, progress=False,
-):  # fmt: skip
+    folder: str | PathLike[str] = "sim-to-real",
+    galaxies: object = None,
+    *,
+    image: str = "image",
+    survey: str = SURVEY,
+    radius: str | None = None,
+    objid: str | None = None,
+    runs: Sequence[RealRun] = REAL_RUNS,
+    n: int = 9000,
+    epochs: int = 10,
+    seeds: Sequence[int] = (1, 2, 3),
+    n_folds: int = 5,
+    n_jobs: int = 1,
+    progress: bool = False,
+) -> Table:
     """Train and adapt every run, and classify every galaxy by models that have not seen it.
 
     Parameters
@@ -167,7 +181,7 @@ def run_sim_to_real(
         for seed in seeds:
             table[f"{name}_seed{seed}"] = logits[name, seed]
         table[name] = np.mean([logits[name, seed] for seed in seeds], axis=0)
-    seconds = {}
+    seconds: dict[str, float] = {}
     for name, values in score_shapes(data, seeds, seconds).items():
         table[name] = values
     names = [run.name for run in runs]
@@ -192,9 +206,18 @@ def run_sim_to_real(
 
 
 def train_for_survey(
-    folder, galaxies, *, run=COMPOSITES, image="image", survey=SURVEY, radius=None, n=9000, epochs=10, seed=1,
-    progress=False,
-):  # fmt: skip
+    folder: str | PathLike[str],
+    galaxies: object,
+    *,
+    run: RealRun = COMPOSITES,
+    image: str = "image",
+    survey: str = SURVEY,
+    radius: str | None = None,
+    n: int = 9000,
+    epochs: int = 10,
+    seed: int = 1,
+    progress: bool = False,
+) -> MergerClassifier:
     """Train one run on all galaxies of a survey: the classifier to use on it, once the study has said which.
 
     Its probabilities for these galaxies are *transductive*: it has seen them, without labels.

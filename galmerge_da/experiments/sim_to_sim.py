@@ -5,6 +5,8 @@ target). Five runs adapt in five ways; what the labels of the target are used
 for is scores, after everything is trained.
 """
 
+from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -90,9 +92,18 @@ RECIPE = {
 
 
 def run_sim_to_sim(
-    folder="sim-to-sim", *, data=None, n=6000, epochs=20, seeds=(1, 2, 3), backbones=("deepmerge",), runs=None,
-    ledger=None, n_jobs=1, progress=False,
-):  # fmt: skip
+    folder: str | PathLike[str] = "sim-to-sim",
+    *,
+    data: str | None = None,
+    n: int | None = 6000,
+    epochs: int = 20,
+    seeds: Sequence[int] = (1, 2, 3),
+    backbones: Sequence[str] = ("deepmerge",),
+    runs: Sequence[Run] | None = None,
+    ledger: str | PathLike[str] | None = None,
+    n_jobs: int = 1,
+    progress: bool = False,
+) -> tuple[Table, Table]:
     """Run the study; what was finished before is used again.
 
     Parameters
@@ -160,7 +171,7 @@ def run_sim_to_sim(
     chosen = "" if runs == usual else f", runs=[{', '.join(run.name for run in runs)}]"
     chosen += "" if data is None else f", data={data!r}"
     call = f"run_sim_to_sim(n={n}, epochs={epochs}, seeds={tuple(seeds)}, backbones={tuple(backbones)}{chosen})"
-    if real:
+    if real and data is not None and ledger is not None:
         rows = summary[summary["domain"] == "target"]
         figures_seen = {f"{row['run']}_{name}": float(row[name]) for row in rows for name in ("auc", "accuracy")}
         note = "what each selector and the oracle would have picked, and a run trained on the target's labels, included"

@@ -1,12 +1,16 @@
 """`classify`: a table of cutouts in, a catalogue of merger probabilities out, a chunk at a time."""
 
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from itertools import islice
+from os import PathLike
+from typing import Any, Literal
 
 import numpy as np
-from astropy.table import QTable
+from astropy.table import QTable, Table
+from astropy.units import Quantity
 from tqdm import tqdm
 
 from galmerge_da.exceptions import ConfigError
@@ -16,9 +20,12 @@ from galmerge_da.inference.classifier import MergerClassifier, check_threshold, 
 from galmerge_da.inference.predict import limit_threads
 from galmerge_da.io import open_cutouts, prefetch
 from galmerge_da.morphology import MEASURES, measure_morphology
+from galmerge_da.plugins import SurveySpec
 from galmerge_da.preprocessing import frame_radii, match_bands, preprocess, warn_of_mismatch
 
 __all__ = ["classify"]
+
+_Array = np.ndarray[Any, Any]
 
 #: Galaxies read at once, and chunks handed to a client at once.
 _CHUNK = 256
@@ -26,26 +33,26 @@ _WINDOW = 16
 
 
 def classify(
-    cutouts,
-    model=None,
+    cutouts: object,
+    model: MergerClassifier | str | PathLike[str] | None = None,
     *,
-    image="image",
-    bands=None,
-    axes="CHW",
-    survey=None,
-    pixel_scale=None,
-    psf_fwhm=None,
-    zero_point=None,
-    mask=None,
-    radius=None,
-    threshold=None,
-    device=None,
-    n_threads=None,
-    client=None,
-    turns=False,
-    morphology=False,
-    progress=False,
-):
+    image: str | Sequence[str] = "image",
+    bands: Sequence[str] | None = None,
+    axes: Literal["CHW", "HWC"] = "CHW",
+    survey: str | SurveySpec | None = None,
+    pixel_scale: Quantity | str | None = None,
+    psf_fwhm: Quantity | str | None = None,
+    zero_point: float | Sequence[float] | _Array | Quantity | None = None,
+    mask: str | _Array | None = None,
+    radius: str | Quantity | _Array | None = None,
+    threshold: float | None = None,
+    device: object = None,
+    n_threads: int | None = None,
+    client: object = None,
+    turns: bool = False,
+    morphology: bool = False,
+    progress: bool = False,
+) -> Table:
     """Give every galaxy of a table the probability that it is merging.
 
     Parameters

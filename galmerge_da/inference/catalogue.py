@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import Column, MaskedColumn
@@ -13,6 +14,9 @@ from galmerge_da.exceptions import InputWarning, PluginError
 from galmerge_da.io.source import FLAGS_DESCRIPTION
 from galmerge_da.morphology import MEASURES
 from galmerge_da.plugins import get_backbone, get_loss
+
+if TYPE_CHECKING:
+    from galmerge_da.inference.classifier import MergerClassifier
 
 __all__ = [
     "CITATION",
@@ -168,7 +172,7 @@ def morphology_columns(values):
     ]
 
 
-def catalogue_meta(classifier, threshold):
+def catalogue_meta(classifier: "MergerClassifier", threshold: float) -> dict[str, Any]:
     """The header of a catalogue: flat, keys of at most eight characters, plain ASCII.
 
     Parameters

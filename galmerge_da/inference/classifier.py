@@ -1,6 +1,7 @@
 """`MergerClassifier`: a trained network with everything needed to use it, in one file."""
 
 import importlib.resources
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from os import PathLike
@@ -8,7 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from astropy.table import Table
+from numpy.typing import NDArray
 
 from galmerge_da.exceptions import ConfigError, GalmergeError, InputError, ModelFileError
 from galmerge_da.inference.modelfile import read_model_file, weights_sha256, write_model_file
@@ -50,14 +53,14 @@ class MergerClassifier:
 
     def __init__(
         self,
-        network,
-        preprocessing,
+        network: Network,
+        preprocessing: PreprocessingRecipe,
         *,
-        classes=("nonmerger", "merger"),
-        calibrator=None,
-        threshold=0.5,
-        provenance=None,
-    ):
+        classes: Sequence[str] = ("nonmerger", "merger"),
+        calibrator: TemperatureCalibrator | None = None,
+        threshold: float = 0.5,
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
         classes = tuple(classes)
         if len(set(classes)) != len(classes) or not all(isinstance(name, str) and name for name in classes):
             raise ConfigError(f"classes must be different names, got {classes!r}")
@@ -71,12 +74,12 @@ class MergerClassifier:
                 f"preprocessing makes frames of {n_bands} bands and {preprocessing.size} pixels, "
                 f"the network takes {network.in_channels} and {network.image_size}"
             )
-        self.network = network.eval()
+        self.network: Network = network.eval()
         self.preprocessing = preprocessing
-        self.classes = classes
+        self.classes: tuple[str, ...] = classes
         self.calibrator = calibrator
-        self.threshold = check_threshold(threshold)
-        self.provenance = {
+        self.threshold: float = check_threshold(threshold)
+        self.provenance: dict[str, Any] = {
             "version": version("galmerge_da"),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             **(provenance or {}),
@@ -98,7 +101,14 @@ class MergerClassifier:
         """Fingerprint of the weights."""
         return weights_sha256(self.network.state_dict())
 
-    def predict(self, frames, *, turns=False, device=None, batch_size=None):
+    def predict(
+        self,
+        frames: NDArray[Any],
+        *,
+        turns: bool = False,
+        device: str | torch.device | None = None,
+        batch_size: int | None = None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Probabilities of preprocessed frames.
 
         Parameters
@@ -260,7 +270,7 @@ def check_threshold(threshold):
     return value
 
 
-def default_model_path():
+def default_model_path() -> Path:
     """Where the model that ships with the package lies.
 
     Returns

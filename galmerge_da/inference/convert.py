@@ -8,7 +8,8 @@ refuses everything else.
 import hashlib
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 
 import torch
@@ -40,7 +41,9 @@ _SIZE = 75
 _PLACES = ("base_network", "state_dict", "model_state_dict", "model")
 
 
-def convert_checkpoint(path, *, statistics="simsim-target"):
+def convert_checkpoint(
+    path: str | PathLike[str], *, statistics: str | tuple[Sequence[float], Sequence[float]] = "simsim-target"
+) -> MergerClassifier:
     """Make a classifier from a checkpoint of the published DeepMerge code.
 
     Parameters

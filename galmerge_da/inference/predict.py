@@ -1,9 +1,11 @@
 """From frames to logits: small batches that stay in the cache, on whatever device there is."""
 
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from galmerge_da.exceptions import ConfigError
 from galmerge_da.models import autocast
@@ -15,7 +17,13 @@ BATCH_SIZE = 32
 _GPU_BATCH_SIZE = 512
 
 
-def predict_logits(network, frames, *, device, batch_size=None):
+def predict_logits(
+    network: torch.nn.Module,
+    frames: NDArray[Any] | torch.Tensor,
+    *,
+    device: torch.device,
+    batch_size: int | None = None,
+) -> NDArray[np.float32]:
     """Run a network over frames.
 
     Parameters
@@ -37,7 +45,13 @@ def predict_logits(network, frames, *, device, batch_size=None):
     return np.concatenate(parts) if parts else np.zeros((0, network.n_classes), np.float32)
 
 
-def predict_features(network, frames, *, device, batch_size=None):
+def predict_features(
+    network: torch.nn.Module,
+    frames: NDArray[Any] | torch.Tensor,
+    *,
+    device: torch.device,
+    batch_size: int | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Run a network over frames, and keep what its last layer saw.
 
     Parameters
@@ -54,7 +68,8 @@ def predict_features(network, frames, *, device, batch_size=None):
     parts = [(_to_numpy(features), logits) for features, logits in _passes(network, frames, device, batch_size)]
     if not parts:
         return np.zeros((0, network.feature_dim), np.float32), np.zeros((0, network.n_classes), np.float32)
-    return tuple(np.concatenate(each) for each in zip(*parts, strict=True))
+    kept, logits = (np.concatenate(each) for each in zip(*parts, strict=True))
+    return kept, logits
 
 
 def _passes(network, frames, device, batch_size):

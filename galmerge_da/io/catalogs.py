@@ -14,6 +14,7 @@ from astropy.table import Table
 
 from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.io import formats
+from galmerge_da.io._types import FilePath
 from galmerge_da.io.files import quiet
 from galmerge_da.io.fits_tables import read_fits_table, write_fits_table
 from galmerge_da.io.plain import plain_columns, plain_meta
@@ -23,7 +24,7 @@ from galmerge_da.io.votables import read_votable, write_votable
 __all__ = ["check_format", "read_catalog", "write_catalog"]
 
 
-def write_catalog(table, path, overwrite=False):
+def write_catalog(table: Table, path: FilePath, overwrite: bool = False) -> None:
     """Write a catalogue.
 
     Units, descriptions, UCDs (``column.info.meta["ucd"]``) and the entries of
@@ -91,7 +92,7 @@ def write_catalog(table, path, overwrite=False):
         temporary.unlink(missing_ok=True)
 
 
-def read_catalog(path):
+def read_catalog(path: FilePath) -> Table:
     """Read a catalogue.
 
     Parameters

@@ -1,10 +1,13 @@
 """`Cutouts`: what every reader gives, whatever the user held."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import astropy.units as u
 import numpy as np
 from astropy.table import Table
+from astropy.wcs import WCS
+from numpy.typing import NDArray
 
 __all__ = ["Cutouts"]
 
@@ -52,22 +55,22 @@ class Cutouts:
         Bits of `~galmerge_da.Flag`.
     """
 
-    data: np.ndarray | list
-    row: np.ndarray
+    data: NDArray[Any] | list[NDArray[Any]]
+    row: NDArray[np.int64]
     table: Table
-    flags: np.ndarray
-    bands: tuple | None = None
-    mask: np.ndarray | list | None = None
-    weight: np.ndarray | list | None = None
+    flags: NDArray[np.int32]
+    bands: tuple[str, ...] | None = None
+    mask: NDArray[np.bool_] | list[NDArray[np.bool_]] | None = None
+    weight: NDArray[Any] | list[NDArray[Any]] | None = None
     unit: u.UnitBase | None = None
     pixel_scale: u.Quantity | None = None
     psf_fwhm: u.Quantity | None = None
     zero_point: u.Quantity | None = None
     depth: u.Quantity | None = None
-    radius: np.ndarray | None = None
+    radius: NDArray[np.float64] | None = None
     radii_per_pixel: float | None = None
     stretched: bool = False
-    wcs: object = None
+    wcs: list[WCS | None] | None = None
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.row)

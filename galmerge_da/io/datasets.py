@@ -13,6 +13,7 @@ from astropy.table import Column, Table
 
 from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.io import unpacking
+from galmerge_da.io._types import FilePath
 from galmerge_da.io.bands import bands_of_columns
 from galmerge_da.io.catalogs import write_catalog
 from galmerge_da.io.facts import column_of
@@ -336,7 +337,7 @@ def _sibling(path):
     return None
 
 
-def save_cutouts(table, path, overwrite=False):
+def save_cutouts(table: Table, path: FilePath, overwrite: bool = False) -> None:
     """Write a data set: one table with the pixels in it.
 
     Parameters

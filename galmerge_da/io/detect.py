@@ -1,5 +1,8 @@
 """Sources in images of a field."""
 
+from collections.abc import Sequence
+from typing import Literal, overload
+
 import astropy.units as u
 import numpy as np
 from astropy.stats import sigma_clipped_stats
@@ -8,6 +11,7 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial import KDTree
 
 from galmerge_da.exceptions import InputError
+from galmerge_da.io._types import Array
 from galmerge_da.io.files import quiet
 from galmerge_da.io.mosaics import TILE_DESCRIPTION
 from galmerge_da.io.positions import positions, sky_of
@@ -43,9 +47,41 @@ _COLUMNS = {
 }
 
 
+@overload
 def find_sources(
-    image, *, n_sigma=3.0, n_pixels=10, deblend=True, bands=None, weights=None, masks=None, return_segments=False
-):
+    image: object,
+    *,
+    n_sigma: float = 3.0,
+    n_pixels: int = 10,
+    deblend: bool = True,
+    bands: Sequence[str] | None = None,
+    weights: object = None,
+    masks: object = None,
+    return_segments: Literal[False] = False,
+) -> Table: ...
+@overload
+def find_sources(
+    image: object,
+    *,
+    n_sigma: float = 3.0,
+    n_pixels: int = 10,
+    deblend: bool = True,
+    bands: Sequence[str] | None = None,
+    weights: object = None,
+    masks: object = None,
+    return_segments: Literal[True],
+) -> tuple[Table, Array | list[Array]]: ...
+def find_sources(
+    image: object,
+    *,
+    n_sigma: float = 3.0,
+    n_pixels: int = 10,
+    deblend: bool = True,
+    bands: Sequence[str] | None = None,
+    weights: object = None,
+    masks: object = None,
+    return_segments: bool = False,
+) -> Table | tuple[Table, Array | list[Array]]:
     """Find sources in images of a field.
 
     Parameters

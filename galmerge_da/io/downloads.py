@@ -4,10 +4,12 @@ import hashlib
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from astropy.config import get_cache_dir
 
 from galmerge_da.exceptions import GalmergeWarning, InputError
+from galmerge_da.io._types import FilePath
 from galmerge_da.io.transfer import RefusedError, fetch, fetch_json, has_checksum, locked
 from galmerge_da.options import suggest
 
@@ -67,17 +69,17 @@ class RemoteDataSet:
     real: bool = False
 
     @property
-    def files(self):
+    def files(self) -> tuple[str, ...]:
         """Names of all files."""
         domains = (self.source, self.target)
         return tuple(file for domain in domains for file in (domain.images, domain.labels) if file is not None)
 
-    def url(self, file, base_url=None):
+    def url(self, file: str, base_url: str | None = None) -> str:
         """Where a file is, there or on a mirror."""
         return (base_url or self.server) + self.path.format(file=file)
 
 
-_ZENODO = {
+_ZENODO: dict[str, Any] = {
     "server": "https://zenodo.org",
     "path": "/records/4507941/files/{file}?download=1",
     "record": "/api/records/4507941",
@@ -166,7 +168,14 @@ def dataset_folder(name):
     return Path(get_cache_dir()) / "galmerge_da" / get_dataset(name).name
 
 
-def download(name, folder=None, *, base_url=None, verify=False, progress=False):
+def download(
+    name: str,
+    folder: FilePath | None = None,
+    *,
+    base_url: str | None = None,
+    verify: bool = False,
+    progress: bool = False,
+) -> list[Path]:
     """Fetch the files of a published data set, those that are not there yet.
 
     Parameters

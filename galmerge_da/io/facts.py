@@ -36,7 +36,7 @@ _AB_ZERO = (0 * u.ABmag).to(u.Jy)
 class Facts:
     """Facts about all rows; the attributes are those of `Cutouts`."""
 
-    bands: tuple | None
+    bands: tuple[str, ...] | None
     survey: str | None
     pixel_scale: u.Quantity | None
     psf_fwhm: u.Quantity | None
@@ -60,7 +60,7 @@ def stated(mapping, key):
     return next((value for name, value in mapping.items() if str(name).upper() == key), None)
 
 
-def survey_of(survey):
+def survey_of(survey: str | SurveySpec | None) -> SurveySpec | None:
     """The `SurveySpec` of the caller's name or spec, or None; InputError if there is none of that name."""
     if survey is None or isinstance(survey, SurveySpec):
         return survey

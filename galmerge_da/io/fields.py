@@ -1,37 +1,40 @@
 """`open_field`: cutouts around the objects of a catalogue that are cut when their chunk is read."""
 
 import weakref
+from collections.abc import Sequence
 
 import astropy.units as u
 import numpy as np
 from astropy.table import Column
 
+from galmerge_da.io._types import Array, Catalog, FrameSize, ZeroPoint
 from galmerge_da.io.facts import gather_facts, survey_of
 from galmerge_da.io.frames import cut_frames
 from galmerge_da.io.mosaics import TILE_DESCRIPTION, as_table, make_place, state_facts
 from galmerge_da.io.pixels import Block, size_flag
 from galmerge_da.io.placement import frame_sides, parse_size, place, warn_of_rows_off
-from galmerge_da.io.source import FOUND_ANEW, make_source
+from galmerge_da.io.source import FOUND_ANEW, CutoutSource, make_source
 from galmerge_da.io.tiles import open_tiles
+from galmerge_da.specs import SurveySpec
 
 __all__ = ["open_field"]
 
 
 def open_field(
-    catalog,
-    images,
-    size,
+    catalog: Catalog,
+    images: object,
+    size: FrameSize,
     *,
-    bands=None,
-    weights=None,
-    masks=None,
-    survey=None,
-    pixel_scale=None,
-    psf_fwhm=None,
-    zero_point=None,
-    radius=None,
-    chunk_size=256,
-):
+    bands: Sequence[str] | None = None,
+    weights: object = None,
+    masks: object = None,
+    survey: str | SurveySpec | None = None,
+    pixel_scale: u.Quantity | str | None = None,
+    psf_fwhm: u.Quantity | str | None = None,
+    zero_point: ZeroPoint | None = None,
+    radius: str | u.Quantity | Array | Sequence[float] | float | None = None,
+    chunk_size: int = 256,
+) -> CutoutSource:
     """Open the objects of a catalogue on images of their field: `extract_cutouts`, a chunk at a time.
 
     Whoever classifies more galaxies than memory holds hands this to

@@ -1,6 +1,7 @@
 """Cutouts around the objects of a catalogue, from images of a field."""
 
 import warnings
+from collections.abc import Sequence
 
 import astropy.units as u
 import numpy as np
@@ -8,6 +9,7 @@ from astropy.coordinates import SkyCoord
 from astropy.table import Column, Table
 
 from galmerge_da.exceptions import InputError, InputWarning
+from galmerge_da.io._types import Array, Catalog, FrameSize
 from galmerge_da.io.datasets import WEIGHT_DESCRIPTION
 from galmerge_da.io.frames import cut_frames, mark_neighbours
 from galmerge_da.io.placement import frame_sides, parse_size, place, warn_of_rows_off
@@ -36,7 +38,16 @@ _NEIGHBOURS = "pixels of other sources (y, x)"
 _SAID = ("SURVEY", "RADPIX", "STRETCH", "BANDS", "PIXSCALE", "MAGZERO", "ZEROPNT")
 
 
-def extract_cutouts(catalog, images, size, *, bands=None, weights=None, masks=None, segments=None):
+def extract_cutouts(
+    catalog: Catalog,
+    images: object,
+    size: FrameSize,
+    *,
+    bands: Sequence[str] | None = None,
+    weights: object = None,
+    masks: object = None,
+    segments: Array | Sequence[Array] | None = None,
+) -> Table:
     """Cut the objects of a catalogue out of images of their field.
 
     Parameters

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from io import BytesIO
 from os import PathLike, fspath
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from astropy.table import Column
@@ -342,7 +343,7 @@ class HeldPixels:
         self.unit = cutouts.unit
         self.stretched = cutouts.stretched
         self.eight_bit = False
-        self.facts = {}
+        self.facts: dict[str, Any] = {}
         self.zero_points = None
         self.has_wcs = cutouts.wcs is not None
         shapes = {np.shape(image) for image in cutouts.data}

@@ -1,13 +1,17 @@
 """Reading ahead: the next chunk is read in a thread while this one is worked on."""
 
+from collections.abc import Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 __all__ = ["prefetch"]
 
-_END = object()
+_Chunk = TypeVar("_Chunk")
+
+_END: Any = object()
 
 
-def prefetch(chunks):
+def prefetch(chunks: Iterable[_Chunk]) -> Generator[_Chunk, None, None]:
     """Yield chunks in their order; while one is worked on, a thread reads the next, and no more.
 
     Parameters

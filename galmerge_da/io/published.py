@@ -7,6 +7,7 @@ import numpy as np
 from astropy.table import Column, Table
 
 from galmerge_da.exceptions import InputError, InputWarning
+from galmerge_da.io._types import FilePath
 from galmerge_da.io.datasets import hold
 from galmerge_da.io.downloads import dataset_folder, get_dataset
 from galmerge_da.io.facts import stated
@@ -18,7 +19,7 @@ __all__ = ["load_published"]
 _N_TRIED, _FOUND = 64, 0.5
 
 
-def load_published(name, folder=None, *, similar=True):
+def load_published(name: str, folder: FilePath | None = None, *, similar: bool = True) -> tuple[Table, Table]:
     """Read a published data set that has been downloaded.
 
     Parameters
@@ -70,7 +71,7 @@ def load_published(name, folder=None, *, similar=True):
         n = len(groups[0])
         row = np.arange(n)
         groups = [join_groups(n, *(np.column_stack([row, group]) for group in groups))] * 2
-        prefixes = (name, name)
+        prefixes: tuple[str, ...] = (name, name)
     else:
         prefixes = tuple(f"{name}-{domain}" for domain in domains)
         if dataset.paired:

@@ -6,11 +6,13 @@ from urllib.parse import urlencode
 
 import astropy.units as u
 import numpy as np
+from astropy.table import Table
 from astropy.utils.data import conf
 from PIL import Image, UnidentifiedImageError
 from tqdm import tqdm
 
 from galmerge_da.exceptions import DownloadError, InputError
+from galmerge_da.io._types import FilePath
 from galmerge_da.io.files import quiet
 from galmerge_da.io.lazy import require
 from galmerge_da.io.servers import errors_of
@@ -29,7 +31,15 @@ _COLUMNS = ("ra", "dec", "petroRad_r")
 _BLOCK = 100
 
 
-def fetch_sdss_pictures(galaxies, folder, *, objid="sdss_dr7_objid", rate=2.0, base_url=None, progress=False):
+def fetch_sdss_pictures(
+    galaxies: Table,
+    folder: FilePath,
+    *,
+    objid: str = "sdss_dr7_objid",
+    rate: float = 2.0,
+    base_url: str | None = None,
+    progress: bool = False,
+) -> Table:
     """Fetch the pictures of SDSS galaxies, those that are not there yet.
 
     Every picture has 423 x 423 pixels of 0.024 Petrosian radii, like those that

@@ -58,11 +58,11 @@ class Server(ABC):
     """
 
     name = ""
-    bands = ()
+    bands: tuple[str, ...] = ()
     survey = ""
     pixel_scale = 0.0
     unit = None
-    zero_point = None
+    zero_point: float | None = None
 
     def __init__(self, wait, base_url=None):
         self.wait = wait

@@ -3,16 +3,20 @@
 import hashlib
 import time
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import astropy.units as u
 import numpy as np
-from astropy.table import Column
+from astropy.coordinates import SkyCoord
+from astropy.table import Column, Table
 from astropy.utils.data import conf
 from tqdm import tqdm
 
 from galmerge_da.exceptions import DownloadError, InputError, InputWarning
 from galmerge_da.flags import Flag
+from galmerge_da.io._types import FilePath
 from galmerge_da.io.bands import check_bands
 from galmerge_da.io.files import read_picture
 from galmerge_da.io.frames import is_blank
@@ -30,9 +34,19 @@ PATIENCE = 5
 
 
 def fetch_cutouts(
-    catalog, service, size, folder, *, bands=None, survey=None, pixel_scale=None, rate=1.0, timeout=None,
-    base_url=None, progress=False,
-):  # fmt: skip
+    catalog: Table | SkyCoord,
+    service: Literal["legacy", "hips2fits", "sdss"],
+    size: int | str | u.Quantity | tuple[int | str | u.Quantity, int | str | u.Quantity],
+    folder: FilePath,
+    *,
+    bands: Sequence[str] | None = None,
+    survey: str | None = None,
+    pixel_scale: u.Quantity | None = None,
+    rate: float = 1.0,
+    timeout: float | None = None,
+    base_url: str | None = None,
+    progress: bool = False,
+) -> Table:
     """Fetch cutouts of the objects of a catalogue from a server.
 
     Every cutout becomes a file in a folder. Those that are there are not asked

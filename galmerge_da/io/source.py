@@ -1,20 +1,25 @@
 """`open_cutouts`: whatever the caller holds becomes chunks of `Cutouts`."""
 
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any, Literal
 
 import astropy.units as u
 import numpy as np
+from astropy.table import Table
 from astropy.wcs.utils import proj_plane_pixel_scales
 
 from galmerge_da.exceptions import InputError, InputWarning
 from galmerge_da.flags import Flag
+from galmerge_da.io._types import Array, ZeroPoint
 from galmerge_da.io.bands import check_bands
 from galmerge_da.io.cutouts import Cutouts
 from galmerge_da.io.datasets import Held, hold, numbered
 from galmerge_da.io.facts import Facts, column_of, gather_facts, radii, survey_of
 from galmerge_da.io.pictures import check_axes, untensor
 from galmerge_da.io.pixels import ArrayPixels, HeldPixels, RowPixels
+from galmerge_da.specs import SurveySpec
 
 __all__ = ["FLAGS_DESCRIPTION", "FOUND_ANEW", "CutoutSource", "make_source", "open_cutouts"]
 
@@ -53,7 +58,9 @@ class CutoutSource:
         Name of the survey, where one is known.
     """
 
-    def __init__(self, pixels, facts, table, radius, flags, chunk_size):
+    def __init__(
+        self, pixels: Any, facts: Facts, table: Table, radius: tuple[Array | None, bool], flags: Array, chunk_size: int
+    ) -> None:
         self._pixels = pixels
         self._facts = facts
         self._radius, self._radius_in_pixels = radius
@@ -62,51 +69,51 @@ class CutoutSource:
         self._warned = False
         self.table = table
 
-    def __len__(self):
+    def __len__(self) -> int:
         return self._pixels.n_rows
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         bands = ",".join(self.bands) if self.bands else "unnamed"
         return f"<CutoutSource: {len(self)} rows, {self.n_bands} band(s) ({bands})>"
 
     @property
-    def bands(self):
+    def bands(self) -> tuple[str, ...] | None:
         """Names of the bands, or None."""
         return self._facts.bands
 
     @property
-    def n_bands(self):
+    def n_bands(self) -> int:
         """Number of bands."""
         return self._pixels.n_bands
 
     @property
-    def stretched(self):
+    def stretched(self) -> bool:
         """True for 8-bit colour pictures."""
         return self._facts.stretched
 
     @property
-    def survey(self):
+    def survey(self) -> str | None:
         """Name of the survey, or None."""
         return self._facts.survey
 
     @property
-    def pixel_scale(self):
+    def pixel_scale(self) -> u.Quantity | None:
         """Angle per pixel, one for all or one a row; None where it is unknown or only the WCS of the images say it."""
         return self._facts.pixel_scale
 
     @property
-    def zero_point(self):
+    def zero_point(self) -> u.Quantity | None:
         """AB magnitude of one unit of flux in each band, or None."""
         return self._facts.zero_point
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[Cutouts]:
         """Yield `Cutouts` of consecutive rows."""
-        problems = []
+        problems: list[Any] = []
         for start in range(0, len(self), self._chunk_size):
             yield self._chunk(start, min(start + self._chunk_size, len(self)), problems)
         self._warn(problems)
 
-    def read(self, start=0, stop=None):
+    def read(self, start: int = 0, stop: int | None = None) -> Cutouts:
         """Rows at once, all of them by default.
 
         Parameters
@@ -118,7 +125,7 @@ class CutoutSource:
         -------
         Cutouts
         """
-        problems = []
+        problems: list[Any] = []
         cutouts = self._chunk(start, len(self) if stop is None else min(stop, len(self)), problems)
         self._warn(problems)
         return cutouts
@@ -181,19 +188,19 @@ def _wcs_scales(wcs):
 
 
 def open_cutouts(
-    source,
+    source: object,
     *,
-    image="image",
-    bands=None,
-    axes="CHW",
-    survey=None,
-    pixel_scale=None,
-    psf_fwhm=None,
-    zero_point=None,
-    mask=None,
-    radius=None,
-    chunk_size=1024,
-):
+    image: str | Sequence[str] = "image",
+    bands: str | Sequence[str] | None = None,
+    axes: Literal["CHW", "HWC"] = "CHW",
+    survey: str | SurveySpec | None = None,
+    pixel_scale: u.Quantity | str | None = None,
+    psf_fwhm: u.Quantity | str | None = None,
+    zero_point: ZeroPoint | None = None,
+    mask: str | Sequence[str] | Array | None = None,
+    radius: str | u.Quantity | Array | Sequence[float] | float | None = None,
+    chunk_size: int = 1024,
+) -> CutoutSource:
     """Open cutouts in any form that a user holds them.
 
     Parameters

@@ -10,11 +10,13 @@ weight: noise, neighbours and substructure, which no two galaxies share.
 import hashlib
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from galmerge_da.exceptions import InputError
+from galmerge_da.io._types import Array
 
 __all__ = ["find_twins", "join_groups"]
 
@@ -38,12 +40,12 @@ _N_DRAWN, _SIGMAS, _CORRELATED, _TOO_SMOOTH = 1000, 4.0, (0.85, 0.97), 0.75
 _UNEXPLAINED = 0.15
 
 
-def find_twins(images, *, similar=True):
+def find_twins(images: Array, *, similar: bool = True) -> NDArray[np.integer]:
     """Group images that are copies of each other.
 
     Parameters
     ----------
-    images : array_like, shape (N, C, H, W)
+    images : `~numpy.ndarray`, shape (N, C, H, W)
         May be memory-mapped: it is read in chunks.
     similar : bool, optional
         Look also for copies that were rotated by any angle or zoomed by up to

@@ -1,13 +1,16 @@
 """What every score asks of its input, and how a score of two classes becomes one of many."""
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from galmerge_da.exceptions import InputError
 
 __all__ = ["check", "over_classes"]
 
 
-def check(labels, scores, *, probabilities=False):
+def check(
+    labels: ArrayLike, scores: ArrayLike, *, probabilities: bool = False
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Labels and scores as arrays that can be trusted.
 
     Parameters

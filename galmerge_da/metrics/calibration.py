@@ -1,8 +1,11 @@
 """Probabilities that mean what they say: how far off they are, and a calibrator that mends them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
@@ -12,7 +15,7 @@ from galmerge_da.metrics._checks import check, over_classes
 __all__ = ["TemperatureCalibrator", "expected_calibration_error"]
 
 
-def expected_calibration_error(labels, probs, n_bins=15):
+def expected_calibration_error(labels: ArrayLike, probs: ArrayLike, n_bins: int = 15) -> float:
     """Mean distance between what was promised and what came true.
 
     Rows are put into bins of equal count by their probability (edges at its
@@ -77,7 +80,7 @@ class TemperatureCalibrator:
     """
 
     temperature: float
-    bias: tuple
+    bias: tuple[float, ...]
 
     def __post_init__(self):
         try:
@@ -93,7 +96,7 @@ class TemperatureCalibrator:
         object.__setattr__(self, "bias", numbers[1:])
 
     @classmethod
-    def fit(cls, logits, labels):
+    def fit(cls, logits: ArrayLike, labels: ArrayLike) -> Self:
         """Find the calibrator with the best likelihood on labelled rows.
 
         Labels are softened by one pseudo-count per class, as Platt does, so that
@@ -123,7 +126,7 @@ class TemperatureCalibrator:
         if not counts.all():
             raise InputError(f"calibration needs rows of every class, got counts {counts.tolist()}")
         wanted = ((np.eye(n_classes) * counts[:, None] + 1) / (counts[:, None] + n_classes))[labels]
-        logits = logits - logits.mean(axis=1, keepdims=True)
+        logits = np.asarray(logits - logits.mean(axis=1, keepdims=True))
         scale = max(logits.std(), 1e-12)
 
         def cost(parameters):
@@ -138,7 +141,7 @@ class TemperatureCalibrator:
         best = minimize(cost, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-14, "gtol": 1e-9})
         return cls(scale / best.x[0], (0.0, *best.x[1:]))
 
-    def transform(self, logits):
+    def transform(self, logits: ArrayLike) -> NDArray[np.float64]:
         """Calibrated probabilities.
 
         Parameters
@@ -160,7 +163,7 @@ class TemperatureCalibrator:
             raise InputError(f"logits must have shape (N, {len(self.bias)}), got {logits.shape}")
         return softmax(logits / self.temperature + np.asarray(self.bias), axis=1)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """The calibrator as plain numbers that JSON can hold.
 
         Returns
@@ -170,7 +173,7 @@ class TemperatureCalibrator:
         return {"method": "temperature", "temperature": self.temperature, "bias": list(self.bias)}
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The calibrator that `to_dict` described.
 
         Parameters

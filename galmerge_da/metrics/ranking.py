@@ -1,13 +1,16 @@
 """Scores that only look at the order: ROC curve, its area, average precision."""
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from galmerge_da.metrics._checks import check, over_classes
 
 __all__ = ["average_precision", "roc_auc", "roc_curve"]
 
 
-def roc_curve(labels, scores):
+def roc_curve(
+    labels: ArrayLike, scores: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
     """Receiver operating characteristic.
 
     Parameters
@@ -38,7 +41,7 @@ def roc_curve(labels, scores):
     )
 
 
-def roc_auc(labels, scores):
+def roc_auc(labels: ArrayLike, scores: ArrayLike) -> float:
     """Area under the ROC curve: the chance that a member of class 1 scores above one of class 0.
 
     Parameters
@@ -62,7 +65,7 @@ def roc_auc(labels, scores):
     return over_classes(_area, *check(labels, scores))
 
 
-def average_precision(labels, scores):
+def average_precision(labels: ArrayLike, scores: ArrayLike) -> float:
     """Mean of the precision over the recall, without interpolation.
 
     Parameters

@@ -1,6 +1,7 @@
 """Scores of probabilities and of decisions: Brier, accuracy, purity, completeness."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.metrics._checks import check
@@ -10,7 +11,7 @@ from galmerge_da.metrics.ranking import average_precision, roc_auc
 __all__ = ["accuracy", "binary_scores", "brier_score", "purity_at_prevalence"]
 
 
-def brier_score(labels, probs):
+def brier_score(labels: ArrayLike, probs: ArrayLike) -> float:
     """Mean squared distance of the probabilities from the truth.
 
     Parameters
@@ -39,7 +40,7 @@ def brier_score(labels, probs):
     return float(np.mean(np.sum((probs - np.eye(probs.shape[1])[labels]) ** 2, axis=1)) / 2)
 
 
-def accuracy(labels, probs, threshold=0.5):
+def accuracy(labels: ArrayLike, probs: ArrayLike, threshold: float = 0.5) -> float:
     """Fraction of rows whose class is right.
 
     Parameters
@@ -71,7 +72,7 @@ def accuracy(labels, probs, threshold=0.5):
     return float(np.mean(positive == labels))
 
 
-def binary_scores(labels, probs, threshold=0.5):
+def binary_scores(labels: ArrayLike, probs: ArrayLike, threshold: float = 0.5) -> dict[str, float]:
     """Everything worth knowing about a two-class classifier on labelled rows.
 
     Parameters
@@ -114,7 +115,9 @@ def binary_scores(labels, probs, threshold=0.5):
     }
 
 
-def purity_at_prevalence(labels, probs, prevalence, threshold=0.5):
+def purity_at_prevalence(
+    labels: ArrayLike, probs: ArrayLike, prevalence: float, threshold: float = 0.5
+) -> tuple[float, float]:
     """Purity and completeness of a selection, if another share of the galaxies were mergers.
 
     Parameters

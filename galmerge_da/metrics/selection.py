@@ -7,8 +7,10 @@ with two classes most reward a network that calls everything by one name:
 """
 
 import warnings
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import log_softmax, logsumexp, softmax
 
 from galmerge_da.exceptions import InputError
@@ -32,7 +34,7 @@ __all__ = [
 _N_COMPONENTS = 32
 
 
-def cross_entropies(labels, logits):
+def cross_entropies(labels: ArrayLike, logits: ArrayLike) -> NDArray[np.float64]:
     """Cross-entropy of each row, in nats.
 
     Parameters
@@ -55,7 +57,7 @@ def cross_entropies(labels, logits):
     return -log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
 
 
-def source_validation(labels, logits):
+def source_validation(labels: ArrayLike, logits: ArrayLike) -> float:
     """Minus the mean cross-entropy on labelled rows, of the source.
 
     Parameters
@@ -75,7 +77,7 @@ def source_validation(labels, logits):
     return -_mean(cross_entropies(labels, logits))
 
 
-def entropy(logits):
+def entropy(logits: ArrayLike) -> float:
     """Minus the mean entropy of the predictions, ``mean_i sum_k p_ik log p_ik``.
 
     Sure predictions score high, right or wrong; a collapsed network scores best.
@@ -102,7 +104,7 @@ def entropy(logits):
     return -_mean(_entropies(_matrix(logits, "logits")))
 
 
-def infomax(logits):
+def infomax(logits: ArrayLike) -> float:
     """Information maximisation: ``H(mean_i p_i) - mean_i H(p_i)``.
 
     Predictions that are sure one by one and varied as a whole. The first term
@@ -134,7 +136,7 @@ def infomax(logits):
     return float(-np.sum(mean * np.log(np.maximum(mean, np.finfo(float).tiny)))) - _mean(_entropies(logits))
 
 
-def snd(logits, temperature=0.05):
+def snd(logits: ArrayLike, temperature: float = 0.05) -> float:
     """Soft neighbourhood density: mean entropy of the similarities of each row to all others.
 
     Predictions are scaled to unit length; row i has the neighbours j with
@@ -172,7 +174,7 @@ def snd(logits, temperature=0.05):
     return float(_entropies(similarity).mean())
 
 
-def bnm(logits):
+def bnm(logits: ArrayLike) -> float:
     """Nuclear norm of the predictions, over N: large where they are sure and varied.
 
     Parameters
@@ -201,7 +203,7 @@ def bnm(logits):
     return float(np.linalg.norm(softmax(logits, axis=1), "nuc") / len(logits))
 
 
-def class_ami(logits, features, *, seed=0):
+def class_ami(logits: ArrayLike, features: ArrayLike, *, seed: int = 0) -> float:
     """Adjusted mutual information of predicted classes and k-means clusters of the features.
 
     Do the features fall into clusters of their own accord where the classifier
@@ -249,7 +251,9 @@ def class_ami(logits, features, *, seed=0):
     return float(adjusted_mutual_info_score(predicted, clusters))
 
 
-def domain_log_ratio(source_features, target_features, *, seed=0):
+def domain_log_ratio(
+    source_features: ArrayLike, target_features: ArrayLike, *, seed: int = 0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """How much likelier a row's features are in the target than in the source, ``log(p_target / p_source)``.
 
     From a freshly trained classifier of the domains: logistic regression on the
@@ -299,7 +303,7 @@ def domain_log_ratio(source_features, target_features, *, seed=0):
     return ratio[domain == 0], ratio[domain == 1]
 
 
-def domain_classifier(source_ratio, target_ratio):
+def domain_classifier(source_ratio: ArrayLike, target_ratio: ArrayLike) -> float:
     """Closeness of the domains: ``-|2 AUC - 1|`` of a freshly trained classifier of the domains.
 
     Parameters
@@ -320,10 +324,10 @@ def domain_classifier(source_ratio, target_ratio):
     ratio = np.concatenate([source_ratio, target_ratio])
     if not np.all(np.isfinite(ratio)):
         return np.nan
-    return -abs(2 * roc_auc(np.repeat([0, 1], [len(source_ratio), len(target_ratio)]), ratio) - 1)
+    return -abs(2 * roc_auc(np.repeat([0, 1], [len(np.asarray(r)) for r in (source_ratio, target_ratio)]), ratio) - 1)
 
 
-def dev(losses, weights):
+def dev(losses: ArrayLike, weights: ArrayLike) -> float:
     """Deep embedded validation: minus the risk of the source, weighted to look like the target.
 
     ``risk = mean(w l) + eta mean(w) - eta``, with the control variate
@@ -385,7 +389,7 @@ def _mean(values):
     return float(np.mean(values)) if len(values) else np.nan
 
 
-def _matrix(values, name):
+def _matrix(values: ArrayLike, name: str) -> NDArray[Any]:
     values = np.asarray(values)
     values = values if values.dtype == np.float32 and name == "features" else values.astype(np.float64)
     if values.ndim != 2 or not values.shape[1]:

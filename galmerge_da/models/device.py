@@ -1,6 +1,7 @@
 """Where a network runs, and in which precision."""
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal
 
 import torch
 
@@ -9,7 +10,7 @@ from galmerge_da.exceptions import ConfigError
 __all__ = ["autocast", "choose_device"]
 
 
-def choose_device(device=None):
+def choose_device(device: str | torch.device | None = None) -> torch.device:
     """Check a device, or take the best there is.
 
     Parameters
@@ -29,19 +30,21 @@ def choose_device(device=None):
     if device is None:
         device = next((kind for kind in ("cuda", "mps") if _count(kind)), "cpu")
     try:
-        device = torch.device(device)
+        found = torch.device(device)
     except (RuntimeError, TypeError):
         raise ConfigError(f"device must be 'cpu', 'cuda', 'cuda:<number>' or 'mps', got {device!r}") from None
-    if device.type not in ("cpu", "cuda", "mps"):
-        raise ConfigError(f"device must be 'cpu', 'cuda', 'cuda:<number>' or 'mps', got {str(device)!r}")
-    count = _count(device.type)
-    if (device.index or 0) >= count:
+    if found.type not in ("cpu", "cuda", "mps"):
+        raise ConfigError(f"device must be 'cpu', 'cuda', 'cuda:<number>' or 'mps', got {str(found)!r}")
+    count = _count(found.type)
+    if (found.index or 0) >= count:
         have = f"{count} of this kind" if count else "none of this kind"
-        raise ConfigError(f"device {str(device)!r} is not available: torch sees {have} on this machine")
-    return device
+        raise ConfigError(f"device {str(found)!r} is not available: torch sees {have} on this machine")
+    return found
 
 
-def autocast(device, precision="auto"):
+def autocast(
+    device: torch.device, precision: Literal["auto", "full", "bfloat16"] = "auto"
+) -> AbstractContextManager[Any]:
     """The precision to compute in on a device.
 
     Parameters

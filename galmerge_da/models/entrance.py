@@ -5,10 +5,13 @@ and travel with the weights, so that training on augmented frames and
 inference on clean ones go through the same code.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Literal, Self
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
@@ -88,15 +91,15 @@ class EntranceConfig:
     Lupton et al. 2004, PASP 116, 133.
     """
 
-    stretch: str = "asinh"
+    stretch: Literal["asinh", "log", "lupton", "percentile", "linear", "none"] = "asinh"
     softening: float = 0.05
-    flux_scale: str = "peak"
+    flux_scale: Literal["peak", "none"] = "peak"
     rotation_residual: bool = False
     unsharp: bool = False
     faint: bool = False
     colour: bool = True
-    percentiles: tuple = (1.0, 99.5)
-    normalisation: str = "frozen"
+    percentiles: tuple[float, float] = (1.0, 99.5)
+    normalisation: Literal["frozen", "image"] = "frozen"
 
     def __post_init__(self):
         for name, known in _CHOICES.items():
@@ -141,7 +144,10 @@ class Entrance(nn.Module):
         normalised by itself.
     """
 
-    def __init__(self, config, in_channels):
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, config: EntranceConfig, in_channels: int) -> None:
         super().__init__()
         self.config = config
         self.in_channels = in_channels
@@ -151,7 +157,7 @@ class Entrance(nn.Module):
         self.register_buffer("mean", torch.zeros(self.out_channels))
         self.register_buffer("std", torch.ones(self.out_channels))
 
-    def forward(self, images):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Prepare frames.
 
         Parameters
@@ -174,7 +180,7 @@ class Entrance(nn.Module):
             return (channels - mean) / torch.where(std > 1e-6 * mean.abs(), std, torch.ones_like(std))
         return (channels - self.mean[:, None, None]) / self.std[:, None, None]
 
-    def channel_names(self, bands=None):
+    def channel_names(self, bands: Iterable[str] | None = None) -> list[str]:
         """What each channel that a backbone gets is.
 
         Parameters
@@ -193,7 +199,7 @@ class Entrance(nn.Module):
         ]
 
     @torch.no_grad()
-    def fit(self, images):
+    def fit(self, images: NDArray[Any] | torch.Tensor) -> Self:
         """Set the statistics from the frames of the training split.
 
         Parameters

@@ -2,8 +2,9 @@
 
 import dataclasses
 from collections.abc import Mapping
+from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from galmerge_da.exceptions import ConfigError, GalmergeError, PluginError
 from galmerge_da.models.entrance import Entrance, EntranceConfig
@@ -32,18 +33,20 @@ class Network(nn.Module):
         Bands and side of the frames, number of classes, length of a feature vector.
     """
 
-    def __init__(self, entrance, backbone, head, *, description):
+    def __init__(
+        self, entrance: Entrance, backbone: nn.Module, head: nn.Module, *, description: Mapping[str, Any]
+    ) -> None:
         super().__init__()
         self.entrance = entrance
         self.backbone = backbone
         self.head = head
-        self.in_channels = description["in_channels"]
-        self.image_size = description["image_size"]
-        self.n_classes = description["n_classes"]
-        self.feature_dim = backbone.feature_dim
+        self.in_channels: int = description["in_channels"]
+        self.image_size: int = description["image_size"]
+        self.n_classes: int = description["n_classes"]
+        self.feature_dim: int = backbone.feature_dim
         self._description = dict(description)
 
-    def forward(self, images):
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Features and logits of frames.
 
         Parameters
@@ -59,7 +62,7 @@ class Network(nn.Module):
         features = self.backbone(self.entrance(images))
         return features, self.head(features)
 
-    def describe(self):
+    def describe(self) -> dict[str, Any]:
         """How to build this network again, without its weights.
 
         Returns
@@ -74,7 +77,7 @@ class Network(nn.Module):
         }
 
     @classmethod
-    def from_description(cls, description):
+    def from_description(cls, description: Mapping[str, Any]) -> "Network":
         """Build a network from what `describe` gave.
 
         Parameters
@@ -100,7 +103,15 @@ class Network(nn.Module):
         return build_network(description.pop("backbone"), description.pop("options"), **description)
 
 
-def build_network(backbone="deepmerge", options=None, *, in_channels, image_size, n_classes=2, entrance=None):
+def build_network(
+    backbone: str = "deepmerge",
+    options: Mapping[str, object] | None = None,
+    *,
+    in_channels: int,
+    image_size: int,
+    n_classes: int = 2,
+    entrance: Mapping[str, object] | EntranceConfig | None = None,
+) -> Network:
     """Make a network with new weights, drawn from torch's global generator.
 
     Parameters
@@ -138,11 +149,11 @@ def build_network(backbone="deepmerge", options=None, *, in_channels, image_size
             raise ConfigError(f"{name} must be a whole number of at least {least}, got {value!r}")
     if entrance is None or isinstance(entrance, Mapping):
         entrance = make_config(EntranceConfig, entrance, "the entrance")
-    entrance = Entrance(entrance, in_channels)
+    first = Entrance(entrance, in_channels)
     spec = get_backbone(backbone)
     config = make_config(spec.config_class, options, f"backbone {backbone!r}")
     try:
-        body = spec.factory(config, entrance.out_channels, image_size)
+        body = spec.factory(config, first.out_channels, image_size)
     except GalmergeError:
         raise
     except Exception as error:
@@ -157,4 +168,4 @@ def build_network(backbone="deepmerge", options=None, *, in_channels, image_size
         "image_size": image_size,
         "n_classes": n_classes,
     }
-    return Network(entrance, body, head, description=description)
+    return Network(first, body, head, description=description)

@@ -12,7 +12,7 @@ _SIGMA = 12.0
 _HALF = 26
 
 
-def rotation_residual(images):
+def rotation_residual(images: torch.Tensor) -> torch.Tensor:
     """Absolute difference of images and their rotation by 180 degrees about their centres of symmetry.
 
     Parameters
@@ -27,7 +27,7 @@ def rotation_residual(images):
     return (images - rotate_about_center(images)[0]).abs()
 
 
-def rotate_about_center(images):
+def rotate_about_center(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Images turned by 180 degrees about the centre, a fraction of a pixel exact, to which they are most symmetric.
 
     The sum of squared differences between an image and its rotation about c is
@@ -58,7 +58,7 @@ def rotate_about_center(images):
     turn = images.new_zeros(n, 2, 3)
     turn[:, 0, 0] = turn[:, 1, 1] = -1
     turn[:, :, 2] = 2 * shift.flip(1) / shift.new_tensor([width, height])
-    grid = functional.affine_grid(turn, (n, 1, height, width), align_corners=False)
+    grid = functional.affine_grid(turn, [n, 1, height, width], align_corners=False)
     rotated = functional.grid_sample(images[:, None], grid, align_corners=False, padding_mode="border")[:, 0]
     return rotated, shift / 2
 

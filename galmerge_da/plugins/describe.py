@@ -1,6 +1,7 @@
 """What is known of the installed plugins, in plain values: for ``galmerge plugins``, in text or JSON."""
 
 import dataclasses
+from typing import Any
 
 from galmerge_da.exceptions import PluginError
 from galmerge_da.options import describe_options, suggest
@@ -14,7 +15,7 @@ _NOT_QUANTITIES = {"name", "bands", "reference"}
 _RANGES = {"magnitude", "radius"}
 
 
-def describe_plugins(kind=None):
+def describe_plugins(kind: str | None = None) -> list[dict[str, Any]]:
     """Everything that is installed, in plain values.
 
     Parameters
@@ -36,7 +37,7 @@ def describe_plugins(kind=None):
     return [_overview(record) for record in list_plugins(kind)]
 
 
-def describe_plugin(name, kind=None):
+def describe_plugin(name: str, kind: str | None = None) -> list[dict[str, Any]]:
     """All that is known of the plugins of one name.
 
     Parameters

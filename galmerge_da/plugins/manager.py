@@ -7,9 +7,10 @@ name, or a hook that does not exist, are errors that name both sides.
 
 import os
 import warnings
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 
 import pluggy
 
@@ -17,6 +18,7 @@ from galmerge_da.exceptions import PluginError, PluginWarning
 from galmerge_da.options import suggest
 from galmerge_da.plugins.hookspecs import GROUPS, PROJECT
 from galmerge_da.plugins.selection import VARIABLE, read_selection
+from galmerge_da.specs import BackboneSpec, LossSpec, SurveySpec
 
 __all__ = [
     "PluginRecord",
@@ -45,12 +47,12 @@ class PluginRecord:
     """
 
     kind: str
-    spec: object
+    spec: LossSpec | BackboneSpec | SurveySpec
     distribution: str
     version: str
 
 
-def create_manager(kind, *, points=None):
+def create_manager(kind: str, *, points: Iterable[EntryPoint] | None = None) -> pluggy.PluginManager:
     """Make a plugin manager for one kind and load its entry points.
 
     Parameters
@@ -167,7 +169,7 @@ def collect(kind, manager):
     return records
 
 
-def list_plugins(kind=None):
+def list_plugins(kind: str | None = None) -> list[PluginRecord]:
     """Everything that is installed.
 
     Parameters
@@ -190,7 +192,7 @@ def list_plugins(kind=None):
     return [record for each in kinds for _, record in sorted(_records(each).items())]
 
 
-def get_loss(name):
+def get_loss(name: str) -> LossSpec:
     """The loss of a name.
 
     Parameters
@@ -210,7 +212,7 @@ def get_loss(name):
     return _get("loss", name)
 
 
-def get_backbone(name):
+def get_backbone(name: str) -> BackboneSpec:
     """The backbone of a name.
 
     Parameters
@@ -230,7 +232,7 @@ def get_backbone(name):
     return _get("backbone", name)
 
 
-def get_survey(name):
+def get_survey(name: str) -> SurveySpec:
     """The survey of a name.
 
     Parameters
@@ -250,7 +252,7 @@ def get_survey(name):
     return _get("survey", name)
 
 
-def reset():
+def reset() -> None:
     """Forget what was discovered, so that newly installed plugins are seen."""
     _collect_once.cache_clear()
 

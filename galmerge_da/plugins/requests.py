@@ -1,15 +1,19 @@
 """What a user asks of the losses, in one form, whether it was a dict, a recipe or words of a command line."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from galmerge_da.exceptions import ConfigError
 from galmerge_da.options import Options, option
 
-__all__ = ["SCHEDULES", "WeightOptions", "parse_adapt"]
+__all__ = ["SCHEDULES", "AdaptLike", "WeightOptions", "parse_adapt"]
 
 SCHEDULES = ("constant", "linear", "sigmoid")
+
+#: What is asked of the losses, as `parse_adapt` takes it.
+AdaptLike = Mapping[str, float | Mapping[str, object]] | Iterable[str] | None
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class WeightOptions(Options):
     warmup: float = option(1.0, "fraction of the training over which it rises", above=0, at_most=1)
 
 
-def parse_adapt(adapt):
+def parse_adapt(adapt: AdaptLike) -> dict[str, float | dict[str, Any]]:
     """What is asked of the losses, as one mapping.
 
     Parameters
@@ -72,7 +76,7 @@ def parse_adapt(adapt):
         return {name: dict(value) if isinstance(value, Mapping) else value for name, value in adapt.items()}
     if isinstance(adapt, str | bytes) or not hasattr(adapt, "__iter__"):
         raise ConfigError(f"adapt must map names of losses to weights, as {{'mmd': 1.0}}, got {adapt!r}")
-    asked = {}
+    asked: dict[str, dict[str, Any]] = {}
     for word in adapt:
         name, key, value = _split(word)
         options = asked.setdefault(name, {})

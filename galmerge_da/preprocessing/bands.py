@@ -1,6 +1,7 @@
 """Which band of the input becomes which channel of a frame."""
 
 import warnings
+from collections.abc import Iterable, Sequence
 
 import astropy.units as u
 
@@ -25,7 +26,7 @@ _WAVELENGTH = {
 }  # fmt: skip
 
 
-def match_bands(given, wanted):
+def match_bands(given: Sequence[str] | int, wanted: Sequence[str] | None) -> list[int]:
     """Positions, in the input, of the bands of a frame.
 
     Bands of the same name are taken, whatever else the input has. Otherwise
@@ -54,8 +55,7 @@ def match_bands(given, wanted):
     InputWarning
         If bands of other names stand for the wanted ones.
     """
-    names = None if isinstance(given, int) else tuple(given)
-    n_given = given if names is None else len(names)
+    names, n_given = (None, given) if isinstance(given, int) else (tuple(given), len(given))
     if wanted is None:
         return list(range(n_given))
     if names is not None and set(wanted) <= set(names):
@@ -69,8 +69,8 @@ def match_bands(given, wanted):
         )
     order, how = list(range(n_given)), "in the order given"
     if names is not None:
-        have, need = wavelengths(names), wavelengths(wanted)
-        if None not in have and None not in need:
+        have, need = ([value for value in wavelengths(each) if value is not None] for each in (names, wanted))
+        if len(have) == len(need) == n_given:
             by_wavelength = sorted(range(n_given), key=have.__getitem__)
             for rank, position in enumerate(sorted(range(n_given), key=need.__getitem__)):
                 order[position] = by_wavelength[rank]
@@ -94,7 +94,7 @@ def _case_differs(given, wanted):
     )
 
 
-def wavelengths(bands):
+def wavelengths(bands: Iterable[str]) -> list[float | None]:
     """Effective wavelengths of bands, as common names and installed surveys have them.
 
     Parameters

@@ -1,13 +1,18 @@
 """Cutouts that do not fit the model: noticed here, flagged, and told of once."""
 
 import warnings
+from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 import numpy as np
+from numpy.typing import NDArray
 
 from galmerge_da.exceptions import InputWarning
 from galmerge_da.flags import Flag
 from galmerge_da.preprocessing.bands import wavelengths
+
+if TYPE_CHECKING:
+    from galmerge_da.preprocessing.recipe import PreprocessingRecipe
 
 __all__ = ["check_scale", "check_units", "warn_of_mismatch"]
 
@@ -101,7 +106,7 @@ def check_scale(cutouts, recipe):
     return flags
 
 
-def warn_of_mismatch(flags, source, recipe, *, stacklevel=2):
+def warn_of_mismatch(flags: NDArray[Any], source: Any, recipe: "PreprocessingRecipe", *, stacklevel: int = 2) -> None:
     """Tell once what the flags of all rows say about cutouts that do not fit a recipe.
 
     Parameters

@@ -1,12 +1,16 @@
 """One galaxy through each step: what `galmerge_da.visualization.plot_steps` draws."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.flags import FATAL, Flag, decode_flags
+from galmerge_da.io import Cutouts
 from galmerge_da.preprocessing.frames import begin, process, stacks
+from galmerge_da.preprocessing.recipe import PreprocessingRecipe
 from galmerge_da.preprocessing.steps import SubtractBackground
 
 __all__ = ["StepView", "explain_steps"]
@@ -43,16 +47,16 @@ class StepView:
     name: str
     summary: str
     note: str
-    image: np.ndarray
-    bands: tuple | None
+    image: NDArray[Any]
+    bands: tuple[str, ...] | None
     picture: bool
-    hidden: np.ndarray
+    hidden: NDArray[np.bool_]
     flags: int
     width: float
     radius: float
 
 
-def explain_steps(cutouts, recipe, row=0):
+def explain_steps(cutouts: Cutouts, recipe: PreprocessingRecipe, row: int = 0) -> list[StepView]:
     """Follow one galaxy through the steps of a recipe, by the code that `preprocess` runs.
 
     Parameters
@@ -78,7 +82,8 @@ def explain_steps(cutouts, recipe, row=0):
     if not any(row in rows for rows in stacks(cutouts, n_bands, frames.flags)):
         reasons = ", ".join(decode_flags(frames.flags[row]))
         raise InputError(f"row {row} has no image that could be looked at ({reasons})")
-    views, subtracted = [], False
+    views: list[StepView] = []
+    subtracted = False
 
     def watch(step, before, after):
         nonlocal subtracted

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import astropy.units as u
 import numpy as np
+from numpy.typing import NDArray
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.flags import FATAL, Flag
+from galmerge_da.io import Cutouts
 from galmerge_da.preprocessing.bands import match_bands
 from galmerge_da.preprocessing.checks import check_scale
 from galmerge_da.preprocessing.radii import given_radii, measure_radii
+from galmerge_da.preprocessing.recipe import PreprocessingRecipe
 from galmerge_da.preprocessing.stack import Stack
 
 __all__ = ["Frames", "frame_radii", "preprocess"]
@@ -38,15 +41,15 @@ class Frames:
         Petrosian radius in pixels of the input image; NaN where unknown.
     """
 
-    data: np.ndarray
-    flags: np.ndarray
-    radius: np.ndarray
+    data: NDArray[np.float32]
+    flags: NDArray[np.int32]
+    radius: NDArray[np.float64]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.flags)
 
 
-def preprocess(cutouts, recipe):
+def preprocess(cutouts: Cutouts, recipe: PreprocessingRecipe) -> Frames:
     """Make clean linear frames of one size.
 
     Parameters
@@ -103,7 +106,7 @@ def begin(cutouts, recipe):
     return frames, order, n_bands
 
 
-def frame_radii(frames, recipe):
+def frame_radii(frames: Frames, recipe: PreprocessingRecipe) -> NDArray[np.float64]:
     """Petrosian radii in pixels of the frames, no longer of the images.
 
     Parameters

@@ -6,6 +6,7 @@ import numpy as np
 
 from galmerge_da.flags import Flag
 from galmerge_da.options import Options
+from galmerge_da.preprocessing.stack import Stack
 from galmerge_da.resampling import covered, resample
 
 __all__ = ["MakeFrame"]
@@ -47,7 +48,7 @@ class MakeFrame(Options):
     frame_radii: float = 7.2
     pixel_scale: float | None = None
 
-    def apply(self, stack):
+    def apply(self, stack: Stack) -> None:
         """Change a ``Stack`` of images in place."""
         images, flags = stack.images, stack.flags
         shape = images.shape[2:]
@@ -92,7 +93,7 @@ class MakeFrame(Options):
             return tuple((n - self.size) // 2 + (self.size - 1) / 2 for n in shape)
         return tuple((n - 1) / 2 for n in shape)
 
-    def note(self, before, after):
+    def note(self, before: Stack, after: Stack) -> str:
         """What was done, in a few words."""
         return f"{after.width[0]:.4g} pixels to {self.size}"
 

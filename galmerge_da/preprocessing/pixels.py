@@ -1,6 +1,7 @@
 """Clean linear pixels: stretched pictures undone, bad pixels filled, background known."""
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from galmerge_da.flags import Flag
@@ -21,7 +22,7 @@ _FILL_SIGMA = (1.0, 3.0)
 _PADDING_SIGMA = 5.0
 
 
-def linearise(images):
+def linearise(images: ArrayLike) -> NDArray[np.float32]:
     """Undo the colour-preserving asinh stretch of 8-bit pictures.
 
     With S the sum of three bands over 255, every band is scaled by

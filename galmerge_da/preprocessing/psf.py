@@ -1,8 +1,10 @@
 """Kernels that bring one point-spread function to another."""
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from galmerge_da.exceptions import InputError
 
@@ -23,7 +25,7 @@ _TOLERANCE = 0.01
 _REACH = {"gaussian": 2.0, "moffat": 4.0}
 
 
-def matching_kernel(given, wanted, *, profile="gaussian", beta=3.0):
+def matching_kernel(given: float, wanted: float, *, profile: str = "gaussian", beta: float = 3.0) -> NDArray[Any]:
     """Kernel that makes a broader PSF of a narrower one, by `photutils.psf_matching.make_kernel`.
 
     Parameters

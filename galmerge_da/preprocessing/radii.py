@@ -1,7 +1,11 @@
 """Petrosian radii of the galaxies: given, or measured on as few pixels as will do."""
 
-import numpy as np
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from galmerge_da.io import Cutouts
 from galmerge_da.photometry import CATALOGUE_RADIUS, find_nucleus, petrosian_radius
 
 __all__ = ["given_radii", "measure_radii"]
@@ -16,7 +20,7 @@ _ACROSS = 256
 _OFFSET = 0.1
 
 
-def given_radii(cutouts):
+def given_radii(cutouts: Cutouts) -> NDArray[np.float64]:
     """Petrosian radii as the user says, or else the survey.
 
     Parameters
@@ -38,7 +42,7 @@ def given_radii(cutouts):
     return radii
 
 
-def measure_radii(images, level):
+def measure_radii(images: NDArray[Any], level: NDArray[Any]) -> NDArray[np.float64]:
     """Measure the Petrosian radius on the sum of the bands.
 
     The middle of the image is looked at first. Where the radius is not reached

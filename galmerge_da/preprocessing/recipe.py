@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Self
 
 from galmerge_da.exceptions import ConfigError
 from galmerge_da.options import Options, make_config
@@ -20,6 +21,11 @@ from galmerge_da.preprocessing.steps import (
 __all__ = ["PreprocessingRecipe"]
 
 _SCALES = ("radius", "pixels", "image")
+
+_Step = Linearise | PickBands | FillBadPixels | ConvertFlux | SubtractBackground | MaskNeighbours | MatchPSF | MakeFrame
+
+#: The default background: a word, until it is made the step that it names.
+_EDGE: Any = "edge"
 
 #: Tables of the recipe, and the step that each is.
 _TABLES = {"flux": ConvertFlux, "background": SubtractBackground, "neighbours": MaskNeighbours, "psf": MatchPSF}
@@ -66,16 +72,32 @@ class PreprocessingRecipe(Options):
         known (the closest one is suggested).
     """
 
-    bands: tuple | None = None
+    bands: tuple[str, ...] | None = None
     size: int = 75
     scale: str = "radius"
     frame_radii: float = 7.2
-    background: SubtractBackground | str = "edge"
+    background: SubtractBackground = _EDGE
     pixel_scale: float | None = None
-    trained_scales: tuple | None = None
+    trained_scales: tuple[float, float, float] | None = None
     flux: ConvertFlux | None = None
     neighbours: MaskNeighbours | None = None
     psf: MatchPSF | None = None
+
+    if TYPE_CHECKING:  # more is taken than is kept
+
+        def __init__(
+            self,
+            bands: list[str] | tuple[str, ...] | None = None,
+            size: int = 75,
+            scale: str = "radius",
+            frame_radii: float = 7.2,
+            background: SubtractBackground | Mapping[str, Any] | str = "edge",
+            pixel_scale: float | None = None,
+            trained_scales: list[float] | tuple[float, float, float] | None = None,
+            flux: ConvertFlux | Mapping[str, Any] | None = None,
+            neighbours: MaskNeighbours | Mapping[str, Any] | None = None,
+            psf: MatchPSF | Mapping[str, Any] | None = None,
+        ) -> None: ...
 
     def __post_init__(self):
         if self.bands is not None:
@@ -105,7 +127,7 @@ class PreprocessingRecipe(Options):
             raise ConfigError(f"preprocessing: psf.fwhm has {n_wanted} values for {len(self.bands)} band(s)")
 
     @property
-    def steps(self):
+    def steps(self) -> tuple[_Step, ...]:
         """The steps in their order, as a tuple; those that are not asked for are left out."""
         steps = (
             Linearise(),
@@ -119,7 +141,7 @@ class PreprocessingRecipe(Options):
         )
         return tuple(step for step in steps if step is not None)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """The recipe as plain values that JSON and TOML can hold; steps that are not asked for are left out.
 
         Returns
@@ -137,7 +159,7 @@ class PreprocessingRecipe(Options):
         return values
 
     @classmethod
-    def from_dict(cls, values):
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """The recipe that `to_dict` wrote.
 
         Parameters

@@ -1,6 +1,7 @@
 """`Stack`: images of one shape and what is known about them, on their way through the steps."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -64,19 +65,20 @@ class Stack:
     masks: list | None = None
     weights: list | None = None
     stretched: bool = False
-    pixel_scale: np.ndarray | None = None
-    psf_fwhm: np.ndarray | None = None
-    zero_point: np.ndarray | None = None
-    depth: np.ndarray | None = None
+    # "| Any": None where it is not given, or until a step has made it
+    pixel_scale: np.ndarray | Any = None
+    psf_fwhm: np.ndarray | Any = None
+    zero_point: np.ndarray | Any = None
+    depth: np.ndarray | Any = None
     bands: tuple | None = None
-    level: np.ndarray | None = None
-    noise: np.ndarray | None = None
+    level: np.ndarray | Any = None
+    noise: np.ndarray | Any = None
     subtract: bool = True
     margins: dict = field(default_factory=dict)
     hidden: dict = field(default_factory=dict)
     radii_sought: bool = False
-    frames: np.ndarray | None = None
-    width: np.ndarray | None = None
+    frames: np.ndarray | Any = None
+    width: np.ndarray | Any = None
 
     def __len__(self):
         return len(self.flags)

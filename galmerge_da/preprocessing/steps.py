@@ -4,8 +4,10 @@ The last one, `MakeFrame`, has a module of its own. A step changes a `Stack` of 
 it does to flux.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Real
+from typing import TYPE_CHECKING
 
 import astropy.units as u
 import numpy as np
@@ -13,12 +15,14 @@ from scipy import ndimage
 
 from galmerge_da.exceptions import ConfigError, InputError
 from galmerge_da.flags import Flag
+from galmerge_da.io import Cutouts
 from galmerge_da.options import Options, option
 from galmerge_da.preprocessing.backgrounds import annulus_level, mesh_background
 from galmerge_da.preprocessing.checks import check_units
 from galmerge_da.preprocessing.neighbours import detached_sources, point_sources
 from galmerge_da.preprocessing.pixels import fill_bad_pixels, find_bad_pixels, linearise, repair
 from galmerge_da.preprocessing.psf import PROFILES, SAME_FWHM, convolve, is_sampled, matching_kernel
+from galmerge_da.preprocessing.stack import Stack
 
 __all__ = [
     "ConvertFlux",
@@ -40,12 +44,12 @@ class Linearise(Options):
     Other images are left as they are.
     """
 
-    def apply(self, stack):
+    def apply(self, stack: Stack) -> None:
         """Change a ``Stack`` of images in place."""
         if stack.stretched:
             stack.images = linearise(stack.raw)
 
-    def note(self, before, after):
+    def note(self, before: Stack, after: Stack) -> str:
         """What was done, in a few words."""
         return "8-bit picture made linear" if after.stretched else "linear already"
 
@@ -57,7 +61,7 @@ class PickBands(Options):
     Flux: unchanged; bands that the network does not know are left out.
     """
 
-    def apply(self, stack):
+    def apply(self, stack: Stack) -> None:
         """Change a ``Stack`` of images in place."""
         order = stack.order
         if order == list(range(stack.raw.shape[1])):
@@ -67,7 +71,7 @@ class PickBands(Options):
         stack.zero_point, stack.depth = stack.zero_point[order], stack.depth[order]
         stack.bands = stack.bands and tuple(stack.bands[position] for position in order)
 
-    def note(self, before, after):
+    def note(self, before: Stack, after: Stack) -> str:
         """What was done, in a few words."""
         return "in the order given" if after.bands is None else ", ".join(after.bands)
 
@@ -81,13 +85,13 @@ class FillBadPixels(Options):
     altogether the mean of the others. All other pixels keep theirs.
     """
 
-    def apply(self, stack):
+    def apply(self, stack: Stack) -> None:
         """Change a ``Stack`` of images in place."""
         bad = find_bad_pixels(stack)
         repair(stack, bad)
         check_units(stack)
 
-    def note(self, before, after):
+    def note(self, before: Stack, after: Stack) -> str:
         """What was done, in a few words."""
         n = int(np.count_nonzero(after.hidden[0])) if 0 in after.hidden else 0
         return f"{n} pixel{'' if n == 1 else 's'} filled"
@@ -109,7 +113,7 @@ class ConvertFlux(Options):
 
     zero_point: float = option(22.5, "AB magnitude of one unit of flux in a frame")
 
-    def apply(self, stack):
+    def apply(self, stack: Stack) -> None:
         """Change a ``Stack`` of images in place."""
         if np.isnan(stack.zero_point).any():
             stack.flags |= Flag.UNIT_DOUBTFUL
@@ -121,7 +125,7 @@ class ConvertFlux(Options):
         stack.noise = stack.noise * factor
         stack.zero_point = np.full_like(stack.zero_point, self.zero_point)
 
-    def note(self, before, after):
+    def note(self, before: Stack, after: Stack) -> str:
         """What was done, in a few words."""
         if np.isnan(after.zero_point).any():
             return "zero point unknown: as it was"
@@ -161,7 +165,7 @@ class SubtractBackground(Options):
         if not self.inner < self.outer:
             raise ConfigError(f"outer must be more than inner ({self.inner:g}), got {self.outer:g}")
 
-    def apply(self, stack):
+    def apply(self, stack: Stack) -> None:
         """Change a ``Stack`` of images in place."""
         stack.subtract = self.method != "none"
         if self.method == "annulus":
@@ -177,7 +181,7 @@ class SubtractBackground(Options):
                 images[row] -= mesh_background(images[row], stack.level[row], self.boxes)
                 stack.level[row] = 0
 
-    def note(self, before, after):
+    def note(self, before: Stack, after: Stack) -> str:
         """What was done, in a few words."""
         if self.method == "none":
             return "nothing subtracted"
@@ -209,13 +213,13 @@ class MaskNeighbours(Options):
     threshold: float = option(3.0, "where a source ends, in sigma of the smoothed sky", above=0)
     growth: int = option(3, "pixels by which a source is enlarged", at_least=0)
 
-    def check(self, cutouts, order):
+    def check(self, cutouts: Cutouts, order: list[int]) -> None:
         """Refuse cutouts without what is needed: InputError."""
         missing = cutouts.psf_fwhm is None or cutouts.pixel_scale is None
         if self.sources == "stars" and missing:
             raise InputError("to tell stars from galaxies, psf_fwhm and pixel_scale of the cutouts must be given")
 
-    def apply(self, stack):
+    def apply(self, stack: Stack) -> None:
         """Change a ``Stack`` of images in place."""
         for row in stack.usable:
             total = stack.images[row].sum(axis=0) - stack.level[row].sum()
@@ -231,7 +235,7 @@ class MaskNeighbours(Options):
                 stack.hidden[row] = stack.hidden.get(row, False) | masked
                 stack.flags[row] |= Flag.MASKED
 
-    def note(self, before, after):
+    def note(self, before: Stack, after: Stack) -> str:
         """What was done, in a few words."""
         changed = (before.images[0] != after.images[0]).any(axis=0)
         return f"{np.mean(changed):.1%} of the image hidden"
@@ -261,12 +265,18 @@ class MatchPSF(Options):
     profile: str = option("gaussian", "shape of both PSFs", choices=PROFILES)
     beta: float = option(3.0, "exponent of the Moffat profile", above=1)
 
+    if TYPE_CHECKING:  # more is taken than is kept
+
+        def __init__(
+            self, fwhm: float | Sequence[float] = (1.5,), profile: str = "gaussian", beta: float = 3.0
+        ) -> None: ...
+
     def __post_init__(self):
         if isinstance(self.fwhm, Real):
             object.__setattr__(self, "fwhm", (self.fwhm,))
         super().__post_init__()
 
-    def check(self, cutouts, order):
+    def check(self, cutouts: Cutouts, order: list[int]) -> None:
         """Refuse cutouts whose PSF is broader in all rows alike, or another number of bands: InputError."""
         if len(self.fwhm) not in (1, len(order)):
             raise InputError(f"psf.fwhm has {len(self.fwhm)} values for {len(order)} band(s)")
@@ -283,7 +293,7 @@ class MatchPSF(Options):
                 "of the training images: matching it would sharpen the image"
             )
 
-    def apply(self, stack):
+    def apply(self, stack: Stack) -> None:
         """Change a ``Stack`` of images in place."""
         for row in stack.usable:
             given, scale = stack.psf_fwhm[row], stack.pixel_scale[row]
@@ -305,7 +315,7 @@ class MatchPSF(Options):
     def _broader(self, given):
         return given > self._wanted(given) * (1 + SAME_FWHM)
 
-    def note(self, before, after):
+    def note(self, before: Stack, after: Stack) -> str:
         """What was done, in a few words."""
         unmatched = after.flags[0] & Flag.PSF_UNMATCHED
         if unmatched and np.array_equal(before.psf_fwhm[0], after.psf_fwhm[0], equal_nan=True):

@@ -1,7 +1,9 @@
 """`simulate`: labelled galaxies as a table, in any survey's look."""
 
 import os
+from collections.abc import Sequence
 from importlib.metadata import version
+from typing import Any, Final, Literal
 
 import astropy.units as u
 import numpy as np
@@ -12,17 +14,17 @@ from tqdm import tqdm
 from galmerge_da.exceptions import ConfigError, InputError
 from galmerge_da.plugins import SurveySpec, get_survey
 from galmerge_da.simulation.observe import FRAME_RADII, FRAME_SIZE, observe
-from galmerge_da.simulation.scene import draw_encounters, draw_nonmerger
+from galmerge_da.simulation.scene import Scene, draw_encounters, draw_nonmerger
 
 __all__ = ["CLASSES", "draw_scenes", "simulate"]
 
-CLASSES = ("nonmerger", "merger")
+CLASSES: Final = ("nonmerger", "merger")
 _MOMENTS = 3
 _UNIT = 2 * _MOMENTS
 _BATCH = 4
 
 
-def draw_scenes(unit, *, seed=0):
+def draw_scenes(unit: int, *, seed: int = 0) -> list[Scene]:
     """The six scenes of one unit: three moments of an encounter, and three non-mergers.
 
     Parameters
@@ -65,7 +67,15 @@ def _observe_units(units, survey, seed):
     return rows
 
 
-def simulate(n, survey="deepmerge-z2", *, seed=0, classes=CLASSES, n_jobs=None, progress=False):
+def simulate(
+    n: int,
+    survey: str | SurveySpec = "deepmerge-z2",
+    *,
+    seed: int = 0,
+    classes: str | Sequence[Literal["nonmerger", "merger"]] = CLASSES,
+    n_jobs: int | None = None,
+    progress: bool = False,
+) -> Table:
     """Simulate labelled galaxies as a survey would see them.
 
     Half of them are mergers: moments of restricted N-body encounters (Toomre &
@@ -121,10 +131,10 @@ def simulate(n, survey="deepmerge-z2", *, seed=0, classes=CLASSES, n_jobs=None, 
     survey = survey if isinstance(survey, SurveySpec) else get_survey(survey)
     if survey.stretched and survey.n_bands < 2:
         raise ConfigError(f"survey {survey.name!r}: a colour picture needs at least two bands")
-    classes = (classes,) if isinstance(classes, str) else tuple(classes)
-    if not classes or set(classes) - set(CLASSES):
-        raise InputError(f"classes must be among {CLASSES}, got {classes}")
-    wanted = [label for label, name in enumerate(CLASSES) if name in classes]
+    asked: tuple[str, ...] = (classes,) if isinstance(classes, str) else tuple(classes)
+    if not asked or set(asked) - set(CLASSES):
+        raise InputError(f"classes must be among {CLASSES}, got {asked}")
+    wanted = [label for label, name in enumerate(CLASSES) if name in asked]
     per_unit = _MOMENTS * len(wanted)
     n_units = -(-n // per_unit)
     if n_jobs is None:
@@ -134,13 +144,13 @@ def simulate(n, survey="deepmerge-z2", *, seed=0, classes=CLASSES, n_jobs=None, 
     results = Parallel(n_jobs=n_jobs, return_as="generator")(
         delayed(_observe_units)(batch, survey, seed) for batch in batches
     )
-    rows = []
+    rows: list[Any] = []
     with tqdm(total=n, disable=not progress, unit="image", desc=f"simulate {survey.name}") as bar:
         for batch in results:
             batch = [row for row in batch if row[2] in wanted][: n - len(rows)]
             rows += batch
             bar.update(len(batch))
-    return _table(rows, survey, seed, classes)
+    return _table(rows, survey, seed, asked)
 
 
 def _check_integer(name, value, least):

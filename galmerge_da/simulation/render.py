@@ -193,7 +193,7 @@ def _convolve(image, fwhm):
     return irfft2(rfft2(image, s=(big, big)) * _psf_transfer(big, float(fwhm)), s=(big, big))[:n, :n]
 
 
-_TRANSFERS = {}
+_TRANSFERS: dict[tuple[int, float], np.ndarray] = {}
 
 
 def _psf_transfer(big, fwhm):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import nn
@@ -17,7 +18,9 @@ _CHANNELS = (1, 3, 5)
 _N_ROWS = 6
 
 
-def check_backbone_plugin(spec, options=None, *, sizes=(28, 50)):
+def check_backbone_plugin(
+    spec: BackboneSpec, options: Mapping[str, object] | None = None, *, sizes: Iterable[int] = (28, 50)
+) -> None:
     """Check that a backbone plugin keeps its contract.
 
     It is made for images of 1, 3 and 5 channels and of each size:

@@ -1,6 +1,7 @@
 """`check_loss_plugin` runs a loss as the training loop would and looks for trouble."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import torch
 from torch import nn
@@ -23,7 +24,7 @@ _HUGE = 1e4
 _CONFIDENCE = 20.0
 
 
-def check_loss_plugin(spec, options=None):
+def check_loss_plugin(spec: LossSpec, options: Mapping[str, object] | None = None) -> None:
     """Check that a loss plugin keeps its contract.
 
     It is made and run on small random batches, for two classes and for three:

@@ -22,7 +22,7 @@ _PLAUSIBLE = {
 _N_GALAXIES = 6
 
 
-def check_survey_plugin(spec):
+def check_survey_plugin(spec: SurveySpec) -> None:
     """Check that a survey plugin keeps its contract.
 
     That every number has its unit and one value a band is checked when the spec

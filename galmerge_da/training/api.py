@@ -4,6 +4,8 @@ import dataclasses
 import hashlib
 import json
 import warnings
+from collections.abc import Mapping
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -23,11 +25,12 @@ from galmerge_da.metrics import (
     roc_auc,
 )
 from galmerge_da.models import build_network, choose_device
+from galmerge_da.plugins.requests import AdaptLike
 from galmerge_da.training.checkpoint import load_checkpoint, save_checkpoint
 from galmerge_da.training.data import load_domain, splits_table
 from galmerge_da.training.loop import TrainingRun
 from galmerge_da.training.parallel import is_first_process, join_processes
-from galmerge_da.training.recipe import check_request, read_recipe
+from galmerge_da.training.recipe import Recipe, check_request, read_recipe
 from galmerge_da.training.selection import COLLAPSED, warn_if_collapsed
 from galmerge_da.training.splits import SPLITS
 from galmerge_da.training.watch import TracedSplit
@@ -53,7 +56,7 @@ class Selected:
     n_epochs: int
     selector: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.epoch} of {self.n_epochs}, chosen by {self.selector}"
 
 
@@ -92,22 +95,22 @@ class TrainingResult:
     splits: Table
     selected: Selected
     scores: Table
-    trace: dict | None = None
+    trace: dict[tuple[str, str], TracedSplit] | None = None
 
 
 def train(
-    source,
-    target=None,
+    source: object,
+    target: object = None,
     *,
-    adapt=None,
-    backbone=None,
-    recipe=None,
-    seed=None,
-    init=None,
-    device=None,
-    progress=False,
-    output=None,
-):
+    adapt: AdaptLike = None,
+    backbone: str | None = None,
+    recipe: str | PathLike[str] | Mapping[str, object] | Recipe | None = None,
+    seed: int | None = None,
+    init: MergerClassifier | str | PathLike[str] | None = None,
+    device: object = None,
+    progress: bool = False,
+    output: str | PathLike[str] | None = None,
+) -> TrainingResult:
     """Train a classifier on a labelled source, adapted to an unlabelled target.
 
     Started by ``torchrun``, several processes train it together; each returns

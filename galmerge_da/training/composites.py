@@ -6,10 +6,13 @@ a merger as a human sees it, with the survey's own sky, PSF, noise and
 artefacts; one alone, or with a companion too faint or too far, is none.
 """
 
+from typing import Any
+
 import numpy as np
 from astropy import units as u
 from astropy.table import Table
 from joblib import Parallel, delayed
+from numpy.typing import ArrayLike
 from scipy import ndimage
 from tqdm import tqdm
 
@@ -43,7 +46,16 @@ _LEAST_RATIO = 0.12
 _POOL = 4000
 
 
-def composite_pairs(galaxies, n, *, rows=None, seed=0, n_jobs=None, progress=False, **options):
+def composite_pairs(
+    galaxies: object,
+    n: int,
+    *,
+    rows: ArrayLike | None = None,
+    seed: int = 0,
+    n_jobs: int | None = None,
+    progress: bool = False,
+    **options: Any,
+) -> Table:
     """Labelled composites of unlabelled galaxies.
 
     Every second row is a pair: a galaxy with another one, turned, scaled and

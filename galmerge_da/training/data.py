@@ -1,6 +1,7 @@
 """The two domains in memory: frames, splits, and labels of the source alone."""
 
 from dataclasses import dataclass, replace
+from os import PathLike
 from pathlib import Path
 
 import astropy.units as u
@@ -55,7 +56,7 @@ class Domain:
         return torch.from_numpy(np.flatnonzero(self.split == split))
 
 
-def load_domain(data, name, recipe, preprocessing, *, reading=None, order=None):
+def load_domain(data, name, recipe, preprocessing, *, reading=None, order=None) -> Domain:
     """Read a domain, make its frames and split it.
 
     Parameters
@@ -116,7 +117,7 @@ def load_domain(data, name, recipe, preprocessing, *, reading=None, order=None):
     groups = np.asarray(table[recipe.data.group]) if recipe.data.group in table.colnames else ids
     split = assign_splits(groups, recipe.training.fractions, seed=recipe.training.seed)
     split[(flags & Flag.NOT_CLASSIFIED) != 0] = "unusable"
-    where = cutouts.survey or (Path(data).name if isinstance(data, str | Path) else "unnamed")
+    where = cutouts.survey or (Path(data).name if isinstance(data, str | PathLike) else "unnamed")
     description = f"{where} ({len(table)} galaxies{_origin(table)})"
     domain = Domain(name, description, preprocessing, torch.from_numpy(images), labels, ids, groups, split)
     _check_splits(domain, recipe.data.classes)

@@ -320,9 +320,13 @@ class TrainingRun:
 
     def _look(self, domain):
         return look(
-            self.network, domain.images[domain.rows("validation")], device=self.device, seed=self.options.seed,
+            self.network, self._frames(domain, domain.rows("validation")), device=self.device, seed=self.options.seed,
             features=needs_features(self.watched),
         )  # fmt: skip
+
+    def _frames(self, domain, rows):
+        """Frames of some rows, which are on the device already."""
+        return self.images[domain.name][rows.to(self.device)]
 
     def _trace(self):
         """(domain, split) -> logits of every split that a trace has."""
@@ -343,4 +347,4 @@ class TrainingRun:
         rows : `~torch.Tensor` of int64, shape (N,)
         """
         rows = domain.rows(split)
-        return np.asarray(predict_logits(self.network, domain.images[rows], device=self.device)), rows
+        return np.asarray(predict_logits(self.network, self._frames(domain, rows), device=self.device)), rows

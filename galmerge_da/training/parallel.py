@@ -20,7 +20,7 @@ from galmerge_da.models import choose_device
 __all__ = ["Processes", "is_first_process", "join_processes"]
 
 
-def is_first_process():
+def is_first_process() -> bool:
     """Whether this process is the one that prints and writes.
 
     Returns

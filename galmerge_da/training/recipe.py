@@ -5,10 +5,12 @@ A recipe is a TOML file or a dict with the tables ``[data]``,
 """
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from numbers import Integral, Real
+from os import PathLike
 from pathlib import Path
+from typing import Any, Literal
 
 from galmerge_da.adaptation import check_losses
 from galmerge_da.augmentation import Augmentation
@@ -16,6 +18,7 @@ from galmerge_da.exceptions import ConfigError
 from galmerge_da.models import EntranceConfig
 from galmerge_da.options import make_config, suggest
 from galmerge_da.plugins import get_backbone, parse_adapt
+from galmerge_da.plugins.requests import AdaptLike
 from galmerge_da.preprocessing import PreprocessingRecipe
 from galmerge_da.training.selection import SELECTORS, WATCHED
 
@@ -56,9 +59,9 @@ class DataOptions:
     label: str = "label"
     id: str = "id"
     group: str = "group"
-    classes: tuple = ("nonmerger", "merger")
-    source: Mapping = field(default_factory=dict)
-    target: Mapping = field(default_factory=dict)
+    classes: Sequence[str] = ("nonmerger", "merger")
+    source: Mapping[str, Any] = field(default_factory=dict)
+    target: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
         for key in ("label", "id", "group"):
@@ -95,8 +98,8 @@ class ModelOptions:
     """
 
     backbone: str = "deepmerge"
-    options: Mapping = field(default_factory=dict)
-    entrance: Mapping = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    entrance: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self):
         _require(isinstance(self.backbone, str), "model", "backbone", "a name", self.backbone)
@@ -162,17 +165,17 @@ class TrainingOptions:
     epochs: int = 200
     batch_size: int = 128
     learning_rate: float = 1e-3
-    betas: tuple = (0.7, 0.8)
+    betas: tuple[float, float] = (0.7, 0.8)
     weight_decay: float = 1e-3
     patience: int = 20
-    fractions: tuple = (0.7, 0.1, 0.2)
+    fractions: tuple[float, float, float] = (0.7, 0.1, 0.2)
     selector: str = "source_validation"
-    watch: tuple | str = ("entropy", "infomax", "snd", "bnm")
+    watch: Sequence[str] = ("entropy", "infomax", "snd", "bnm")
     trace: bool = False
-    weighting: str = "fixed"
-    post_train: tuple = ()
-    precision: str = "auto"
-    augmentation: Augmentation | Mapping = field(default_factory=Augmentation)
+    weighting: Literal["fixed", "learned"] = "fixed"
+    post_train: Sequence[str] = ()
+    precision: Literal["auto", "full", "bfloat16"] = "auto"
+    augmentation: Augmentation | Mapping[str, Any] = field(default_factory=Augmentation)
 
     def __post_init__(self):
         for key, least in (("seed", 0), ("epochs", 1), ("batch_size", 2), ("patience", 1)):
@@ -229,9 +232,9 @@ class Recipe:
     preprocessing: PreprocessingRecipe = field(default_factory=PreprocessingRecipe)
     model: ModelOptions = field(default_factory=ModelOptions)
     training: TrainingOptions = field(default_factory=TrainingOptions)
-    adapt: Mapping = field(default_factory=dict)
+    adapt: Mapping[str, float | Mapping[str, Any]] = field(default_factory=dict)
 
-    def to_dict(self):
+    def to_dict(self) -> dict[str, Any]:
         """The recipe as plain values that JSON can hold; `read_recipe` takes them back.
 
         Returns
@@ -247,7 +250,13 @@ class Recipe:
         }
 
 
-def read_recipe(recipe=None, *, adapt=None, backbone=None, seed=None):
+def read_recipe(
+    recipe: str | PathLike[str] | Mapping[str, object] | Recipe | None = None,
+    *,
+    adapt: AdaptLike = None,
+    backbone: str | None = None,
+    seed: int | None = None,
+) -> Recipe:
     """Make a recipe from a file or a dict, and from keywords that override it.
 
     Parameters
@@ -296,7 +305,7 @@ def read_recipe(recipe=None, *, adapt=None, backbone=None, seed=None):
     )
 
 
-def read_tables(recipe):
+def read_tables(recipe: str | PathLike[str] | Mapping[str, Any] | None) -> dict[str, Any]:
     """The tables of a recipe as they were written, nothing checked.
 
     Parameters
@@ -316,7 +325,7 @@ def read_tables(recipe):
     """
     if recipe is None or isinstance(recipe, Mapping):
         return dict(recipe or {})
-    if not isinstance(recipe, str | Path):
+    if not isinstance(recipe, str | PathLike):
         raise ConfigError(f"recipe must be a path or a dict of tables, got {recipe!r}")
     try:
         with Path(recipe).open("rb") as file:

@@ -4,8 +4,10 @@ No label of the target is used here, and none can be asked for.
 """
 
 import warnings
+from typing import Any
 
 import numpy as np
+from astropy.table import Table
 
 from galmerge_da.exceptions import ConfigError, GalmergeWarning, InputError
 from galmerge_da.options import suggest
@@ -31,7 +33,9 @@ GATE = 0.05
 _N_KEPT = 4
 
 
-def select_epoch(history, selector="source_validation", *, gate=GATE):
+def select_epoch(
+    history: Table | list[dict[str, Any]], selector: str = "source_validation", *, gate: float = GATE
+) -> int:
     """Choose an epoch, as `galmerge_da.train` does with the whole history before it.
 
     ``"source_validation"`` takes the least cross-entropy on the validation

@@ -1,15 +1,19 @@
 """Splits by parent galaxy: the same group, the same split, in every domain and every row order."""
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["SPLITS", "assign_splits"]
 
 SPLITS = ("train", "validation", "test")
 
 
-def assign_splits(groups, fractions=(0.7, 0.1, 0.2), *, seed=0):
+def assign_splits(
+    groups: ArrayLike, fractions: Sequence[float] = (0.7, 0.1, 0.2), *, seed: int = 0
+) -> NDArray[np.str_]:
     """Say for every row which split it belongs to.
 
     The split of a group follows from a hash of its name and the seed, and from

@@ -1,8 +1,10 @@
 """What a run looks at after each epoch: logits and features of held-out rows, and the selectors' scores of them."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from galmerge_da.inference import predict_features, predict_logits
 from galmerge_da.metrics import selection
@@ -35,9 +37,9 @@ class TracedSplit:
         Before anything of ``post_train``.
     """
 
-    rows: np.ndarray
-    ids: np.ndarray
-    logits: np.ndarray
+    rows: NDArray[np.int64]
+    ids: NDArray[Any]
+    logits: NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,14 +1,34 @@
 """Where a figure comes from when the caller has none, and how figures of a paper look."""
 
 import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from galmerge_da.exceptions import InputError
 
-__all__ = ["COLORS", "DOMAIN_MARKERS", "FULL_WIDTH", "get_axes", "get_axes_grid", "paper_style", "run_styles"]
+__all__ = [
+    "COLORS",
+    "DOMAIN_MARKERS",
+    "FULL_WIDTH",
+    "AxesGrid",
+    "AxesLike",
+    "get_axes",
+    "get_axes_grid",
+    "paper_style",
+    "run_styles",
+]
+
+#: An array of Axes, and what may be given for one.
+AxesGrid = NDArray[np.object_]
+AxesLike = Axes | Sequence[Axes] | AxesGrid
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 #: Okabe & Ito's colours, told apart by colour-blind readers too; black first, for the run without adaptation. And grey.
 COLORS = ("#000000", "#0072B2", "#56B4E9", "#D55E00", "#E69F00", "#009E73", "#CC79A7", "#888888")
@@ -20,7 +40,7 @@ FULL_WIDTH = 7.0
 _DASHES = ("-", "-", "--", "-", "--", "-.", ":", "-")
 #: Of the ninth line and those after it, which have the colours again.
 _MORE_DASHES = ((0, (5, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)))
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.size": 8, "axes.titlesize": 8, "axes.labelsize": 8, "legend.fontsize": 7, "axes.linewidth": 0.6,
     "lines.linewidth": 1.2,
 }  # fmt: skip
@@ -45,7 +65,7 @@ def get_axes_grid(axes, shape, figsize, **options):
     return grid
 
 
-def paper_style(function):
+def paper_style(function: _Function) -> _Function:
     """Draw with the fonts and lines of a journal's page."""
     return rc_context(_STYLE)(function)
 

@@ -1,6 +1,11 @@
 """The most probable mergers of a catalogue: what has to be looked at before it is used."""
 
+from os import PathLike
+from typing import Any
+
 import numpy as np
+from astropy.table import Table
+from matplotlib.axes import Axes
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.flags import Flag
@@ -15,7 +20,17 @@ __all__ = ["plot_candidates"]
 
 
 @paper_style
-def plot_candidates(catalogue, cutouts, ax=None, *, model=None, column="merger_prob", n=30, n_columns=10, **options):
+def plot_candidates(
+    catalogue: Table,
+    cutouts: object,
+    ax: Axes | None = None,
+    *,
+    model: MergerClassifier | str | PathLike[str] | None = None,
+    column: str = "merger_prob",
+    n: int = 30,
+    n_columns: int = 10,
+    **options: Any,
+) -> Axes:
     """Draw the galaxies of a catalogue that are ranked highest, as the classifier saw them.
 
     Parameters

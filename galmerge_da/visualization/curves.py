@@ -1,6 +1,11 @@
 """Line plots: ROC curves and the history of a training run."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
+from astropy.table import Table
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.metrics import roc_auc, roc_curve
@@ -9,7 +14,7 @@ from galmerge_da.visualization._axes import get_axes
 __all__ = ["plot_history", "plot_roc"]
 
 
-def plot_roc(curves, ax=None):
+def plot_roc(curves: Mapping[str, tuple[ArrayLike, ArrayLike]], ax: Axes | None = None) -> Axes:
     """Draw receiver operating characteristics.
 
     Parameters
@@ -40,7 +45,7 @@ def plot_roc(curves, ax=None):
     return ax
 
 
-def plot_history(history, ax=None, *, columns=None):
+def plot_history(history: Table, ax: Axes | None = None, *, columns: Sequence[str] | None = None) -> Axes:
     """Draw how losses and scores went, epoch by epoch.
 
     Parameters

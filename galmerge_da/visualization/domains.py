@@ -1,10 +1,22 @@
 """Galaxies of two domains: what they look like, where their features lie, and what a network looks at."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 from matplotlib.patheffects import withStroke
+from numpy.typing import ArrayLike
 
 from galmerge_da.exceptions import InputError
-from galmerge_da.visualization._axes import COLORS, DOMAIN_MARKERS, FULL_WIDTH, get_axes_grid, paper_style
+from galmerge_da.visualization._axes import (
+    COLORS,
+    DOMAIN_MARKERS,
+    FULL_WIDTH,
+    AxesGrid,
+    AxesLike,
+    get_axes_grid,
+    paper_style,
+)
 
 __all__ = ["plot_examples", "plot_gradcam", "plot_tsne"]
 
@@ -18,7 +30,15 @@ _INK = 4000
 
 
 @paper_style
-def plot_examples(images, labels, axes=None, *, n=4, classes=_CLASSES, seed=0):
+def plot_examples(
+    images: Mapping[str, ArrayLike],
+    labels: Mapping[str, ArrayLike],
+    axes: AxesLike | None = None,
+    *,
+    n: int = 4,
+    classes: Sequence[str] = _CLASSES,
+    seed: int = 0,
+) -> AxesGrid:
     """Galaxies of each class, one row per domain, on a logarithmic scale.
 
     Parameters
@@ -73,7 +93,12 @@ def plot_examples(images, labels, axes=None, *, n=4, classes=_CLASSES, seed=0):
 
 
 @paper_style
-def plot_tsne(panels, axes=None, *, classes=_CLASSES):
+def plot_tsne(
+    panels: Mapping[str, Mapping[str, tuple[ArrayLike, ArrayLike]]],
+    axes: AxesLike | None = None,
+    *,
+    classes: Sequence[str] = _CLASSES,
+) -> AxesGrid:
     """Galaxies of both domains in the plane of their features, one panel per network.
 
     Parameters
@@ -107,7 +132,7 @@ def plot_tsne(panels, axes=None, *, classes=_CLASSES):
         ax.remove()
     handles = {}
     for ax, (name, domains) in zip(used, panels.items(), strict=True):
-        size = np.clip(_INK / sum(len(points) for points, _ in domains.values()), 3, 8)
+        size = np.clip(_INK / sum(len(np.asarray(points)) for points, _ in domains.values()), 3, 8)
         for k, (domain, (points, labels)) in enumerate(domains.items()):
             points, labels = np.asarray(points, float), np.asarray(labels)
             for value, class_name in enumerate(classes):
@@ -130,7 +155,14 @@ def plot_tsne(panels, axes=None, *, classes=_CLASSES):
 
 
 @paper_style
-def plot_gradcam(images, maps, axes=None, *, rows, probs=None):
+def plot_gradcam(
+    images: ArrayLike,
+    maps: Mapping[tuple[str, str], ArrayLike],
+    axes: AxesLike | None = None,
+    *,
+    rows: Sequence[str],
+    probs: Mapping[str, ArrayLike] | None = None,
+) -> AxesGrid:
     """What speaks for each class in a few galaxies, according to several networks.
 
     Heat is drawn over the image, both relative to their largest; the maps of one
@@ -160,36 +192,37 @@ def plot_gradcam(images, maps, axes=None, *, rows, probs=None):
         If there is no map, or shapes do not fit.
     """
     images = np.asarray(images)
-    maps = {key: np.asarray(values, float) for key, values in maps.items()}
+    heats = {key: np.asarray(values, float) for key, values in maps.items()}
     wanted = (len(images), *images.shape[2:])
-    if images.ndim != 4 or not maps or len(rows) != len(images) or any(m.shape != wanted for m in maps.values()):
-        shapes = [values.shape for values in maps.values()]
+    if images.ndim != 4 or not heats or len(rows) != len(images) or any(m.shape != wanted for m in heats.values()):
+        shapes = [values.shape for values in heats.values()]
         raise InputError(f"{len(rows)} rows, images {images.shape} and maps {shapes} do not fit")
-    n_columns = 1 + len(maps)
+    n_columns = 1 + len(heats)
     side = FULL_WIDTH / (n_columns + 0.3)
     grid = get_axes_grid(axes, (len(images), n_columns), (FULL_WIDTH, side * len(images) + 0.35))
     pictures = _log_flux(images)
-    scale = {}
-    for (network, _), values in maps.items():
+    scale: dict[str, Any] = {}
+    for (network, _), values in heats.items():
         scale[network] = np.fmax(scale.get(network, 0), np.nanmax(np.abs(values), axis=(1, 2)))
     for i, name in enumerate(rows):
         for ax in grid[i]:
             ax.imshow(pictures[i], cmap="gray", vmin=-_DECADES, vmax=0)
             _frame_off(ax)
         grid[i, 0].set_ylabel(name)
-        for ax, ((network, _), values) in zip(grid[i, 1:], maps.items(), strict=True):
+        for ax, ((network, _), values) in zip(grid[i, 1:], heats.items(), strict=True):
             heat = values[i] / scale[network][i] if scale[network][i] > 0 else np.zeros(wanted[1:])
             ax.imshow(heat, cmap="inferno", vmin=0, vmax=1, alpha=0.65 * np.clip(np.nan_to_num(2 * heat), 0, 1))
-    firsts = {network: 1 + k for k, (network, _) in reversed(list(enumerate(maps)))}
-    for network, column in firsts.items():
-        for i in range(len(rows)) if probs is not None else ():
-            text = f"$p$ = {np.asarray(probs[network])[i]:.2f}"
+    firsts = {network: 1 + k for k, (network, _) in reversed(list(enumerate(heats)))}
+    shown = {} if probs is None else {column: np.asarray(probs[network]) for network, column in firsts.items()}
+    for column, values in shown.items():
+        for i in range(len(rows)):
+            text = f"$p$ = {values[i]:.2f}"
             written = grid[i, column].text(
                 0.04, 0.96, text, color="white", fontsize=7, va="top", transform=grid[i, column].transAxes
             )
             written.set_path_effects([withStroke(linewidth=1.5, foreground="black")])
     grid[0, 0].set_title("image")
-    for ax, (network, class_name) in zip(grid[0, 1:], maps, strict=True):
+    for ax, (network, class_name) in zip(grid[0, 1:], heats, strict=True):
         ax.set_title(f"{network}\n{class_name}")
     return grid
 

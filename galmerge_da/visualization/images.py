@@ -1,8 +1,12 @@
 """Pictures of galaxies: colour composites, montages and contact sheets."""
 
 import math
+from collections.abc import Iterable, Sequence
 
 import numpy as np
+from astropy.table import Table
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike, NDArray
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.plugins import get_survey
@@ -15,7 +19,7 @@ _GAP = 2
 _INCHES_PER_IMAGE = 1.1
 
 
-def color_composite(images, *, order=None):
+def color_composite(images: ArrayLike, *, order: Iterable[int] | None = None) -> NDArray[np.float32]:
     """Turn linear images into colour pictures with an asinh stretch.
 
     The stretch acts on the mean of the three bands, and all three are scaled
@@ -47,7 +51,7 @@ def color_composite(images, *, order=None):
     n_bands = images.shape[1]
     order = (0, n_bands // 2, n_bands - 1) if order is None else tuple(order)
     if images.dtype == np.uint8:
-        return np.moveaxis(images[:, order], 1, -1).astype(np.float32) / 255
+        return np.moveaxis(images[:, order], 1, -1).astype(np.float32) / np.float32(255)
     rgb = np.moveaxis(images[:, order].astype(np.float64), 1, -1)
     rgb = np.where(np.isfinite(rgb), rgb, 0)
     rgb = rgb - np.median(_edge(rgb), axis=1)[:, None, None]
@@ -63,7 +67,14 @@ def color_composite(images, *, order=None):
     return (rgb / np.maximum(rgb.max(axis=-1, keepdims=True), 1)).astype(np.float32)
 
 
-def plot_montage(images, titles=None, ax=None, *, n_columns=8, order=None):
+def plot_montage(
+    images: ArrayLike,
+    titles: Sequence[str] | None = None,
+    ax: Axes | None = None,
+    *,
+    n_columns: int = 8,
+    order: Iterable[int] | None = None,
+) -> Axes:
     """Draw many galaxies side by side.
 
     Parameters
@@ -96,7 +107,16 @@ def plot_montage(images, titles=None, ax=None, *, n_columns=8, order=None):
     return _draw_grid(pictures, rows, n_columns, titles, ax)
 
 
-def plot_contact_sheet(table, ax=None, *, by="stage", values=None, n=8, image="image", seed=0):
+def plot_contact_sheet(
+    table: Table,
+    ax: Axes | None = None,
+    *,
+    by: str = "stage",
+    values: Iterable[object] | None = None,
+    n: int = 8,
+    image: str = "image",
+    seed: int = 0,
+) -> Axes:
     """Draw a few galaxies of each kind, one kind a row.
 
     Parameters

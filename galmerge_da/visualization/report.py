@@ -1,10 +1,13 @@
 """A report as one static HTML page beside its figures."""
 
 import os
+from collections.abc import Mapping
 from html import escape
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
+from astropy.table import Table
 
 from galmerge_da.exceptions import InputError
 
@@ -39,7 +42,14 @@ figcaption {{ font-size: 14px; color: #444; }}
 """
 
 
-def write_report(path, title, *, facts, tables, figures):
+def write_report(
+    path: str | PathLike[str],
+    title: str,
+    *,
+    facts: Mapping[str, str],
+    tables: Mapping[str, Table],
+    figures: Mapping[str, str] | Mapping[Path, str] | Mapping[str | PathLike[str], str],
+) -> None:
     """Write a page with what was done, tables and figures.
 
     Parameters

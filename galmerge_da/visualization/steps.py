@@ -1,14 +1,18 @@
 """The strip of one galaxy: what each step of preprocessing made of it, and what the network sees."""
 
 import re
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.patches import Circle, Rectangle
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.flags import decode_flags
-from galmerge_da.visualization._axes import get_axes_grid, paper_style
+from galmerge_da.visualization._axes import AxesGrid, AxesLike, get_axes_grid, paper_style
 from galmerge_da.visualization.images import color_composite, red_first
+
+if TYPE_CHECKING:
+    from galmerge_da.evaluation import Explanation
 
 __all__ = ["plot_steps"]
 
@@ -22,7 +26,7 @@ _RANGE = (0.5, 99.5)
 
 
 @paper_style
-def plot_steps(explanation, axes=None):
+def plot_steps(explanation: "Explanation", axes: AxesLike | None = None) -> AxesGrid:
     """Draw one galaxy through each step.
 
     In the first row stands the image after each step: as a colour picture whose

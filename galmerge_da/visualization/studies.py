@@ -1,12 +1,19 @@
 """Lines of several runs, each with several seeds: ROC, histories, reliability, completeness and purity."""
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
+from astropy.table import Table
+from numpy.typing import ArrayLike
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.metrics import expected_calibration_error, roc_auc, roc_curve
-from galmerge_da.visualization._axes import FULL_WIDTH, get_axes_grid, paper_style, run_styles
+from galmerge_da.visualization._axes import FULL_WIDTH, AxesGrid, AxesLike, get_axes_grid, paper_style, run_styles
 
 __all__ = ["plot_completeness_purity", "plot_histories", "plot_reliability", "plot_roc_study"]
+
+#: Domain -> run -> for each seed, labels and scores.
+_Curves = Mapping[str, Mapping[str, Sequence[tuple[ArrayLike, ArrayLike]]]]
 
 _GRID = np.linspace(0, 1, 501)
 #: Purity of fewer galaxies is an accident.
@@ -31,7 +38,7 @@ _TITLES = {
 
 
 @paper_style
-def plot_roc_study(curves, axes=None):
+def plot_roc_study(curves: _Curves, axes: AxesLike | None = None) -> AxesGrid:
     """Receiver operating characteristics of several runs, one panel per domain.
 
     The line is the mean over seeds of the true positive rate, the band its
@@ -69,7 +76,7 @@ def plot_roc_study(curves, axes=None):
 
 
 @paper_style
-def plot_completeness_purity(curves, axes=None, *, prevalence=0.05):
+def plot_completeness_purity(curves: _Curves, axes: AxesLike | None = None, *, prevalence: float = 0.05) -> AxesGrid:
     """Purity against completeness of the samples that thresholds select, one panel per domain.
 
     Thresholds that select fewer than ten galaxies are left out.
@@ -102,7 +109,7 @@ def plot_completeness_purity(curves, axes=None, *, prevalence=0.05):
         for labels, scores in seeds:
             false, true = roc_curve(labels, scores)[:2]
             selected = false * np.count_nonzero(np.asarray(labels) == 0) + true * np.count_nonzero(labels)
-            found = (true > 0) & (selected >= min(_LEAST_SELECTED, len(labels)))
+            found = (true > 0) & (selected >= min(_LEAST_SELECTED, np.size(labels)))
             mergers, others = prevalence * true[found], (1 - prevalence) * false[found]
             lines.append((true[found], mergers / (mergers + others)))
         _draw_mean(ax, lines, name, style)
@@ -115,7 +122,7 @@ def plot_completeness_purity(curves, axes=None, *, prevalence=0.05):
 
 
 @paper_style
-def plot_reliability(curves, axes=None, *, n_bins=10):
+def plot_reliability(curves: _Curves, axes: AxesLike | None = None, *, n_bins: int = 10) -> AxesGrid:
     """How often what was promised came true, one panel per domain.
 
     Seeds are pooled; the bars are one standard deviation of a binomial. The
@@ -160,7 +167,12 @@ def plot_reliability(curves, axes=None, *, n_bins=10):
 
 
 @paper_style
-def plot_histories(histories, axes=None, *, columns=None):
+def plot_histories(
+    histories: Mapping[str, Sequence[Table]],
+    axes: AxesLike | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+) -> AxesGrid:
     """How losses and scores of several runs went, epoch by epoch, one panel per quantity.
 
     Parameters
@@ -187,7 +199,7 @@ def plot_histories(histories, axes=None, *, columns=None):
     tables = [table for seeds in histories.values() for table in seeds]
     if columns is None:
         losses = [name.removeprefix("weight_") for table in tables for name in table.colnames if "weight_" in name]
-        columns = dict.fromkeys(["cross_entropy", "validation_cross_entropy", "validation_auc", *losses])
+        columns = list(dict.fromkeys(["cross_entropy", "validation_cross_entropy", "validation_auc", *losses]))
     missing = [name for name in ("epoch", *columns) if not any(name in table.colnames for table in tables)]
     if missing or not columns:
         raise InputError(f"no history has the columns {missing or 'to draw: there are none'}")

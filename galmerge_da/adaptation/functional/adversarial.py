@@ -1,5 +1,7 @@
 """Losses of a discriminator that tells the domains apart, behind a reversed gradient: DANN and CDAN."""
 
+from collections.abc import Callable
+
 import torch
 from torch.nn.functional import softplus
 
@@ -20,7 +22,7 @@ class _Reverse(torch.autograd.Function):
         return -ctx.scale * gradient, None
 
 
-def reverse_gradient(values, scale=1.0):
+def reverse_gradient(values: torch.Tensor, scale: float = 1.0) -> torch.Tensor:
     """The values themselves, whose gradient comes back with the other sign (Ganin et al. 2016, JMLR 17, 59).
 
     Parameters
@@ -38,7 +40,14 @@ def reverse_gradient(values, scale=1.0):
     return _Reverse.apply(values, scale)
 
 
-def dann(source, target, discriminator, *, reversal=1.0, source_weight=None):
+def dann(
+    source: torch.Tensor,
+    target: torch.Tensor,
+    discriminator: Callable[[torch.Tensor], torch.Tensor],
+    *,
+    reversal: float = 1.0,
+    source_weight: torch.Tensor | None = None,
+) -> torch.Tensor:
     r"""Domain-adversarial loss (Ganin et al. 2016, JMLR 17, 59).
 
     The cross-entropy of a discriminator d that is to call the source 1 and the
@@ -76,8 +85,16 @@ def dann(source, target, discriminator, *, reversal=1.0, source_weight=None):
 
 
 def cdan(
-    source, source_logits, target, target_logits, discriminator, *, entropy=True, reversal=1.0, source_weight=None
-):
+    source: torch.Tensor,
+    source_logits: torch.Tensor,
+    target: torch.Tensor,
+    target_logits: torch.Tensor,
+    discriminator: Callable[[torch.Tensor], torch.Tensor],
+    *,
+    entropy: bool = True,
+    reversal: float = 1.0,
+    source_weight: torch.Tensor | None = None,
+) -> torch.Tensor:
     r"""Conditional domain-adversarial loss (Long et al. 2018, NeurIPS 31, 1640).
 
     As `dann` on the outer products :math:`p \otimes f` of class probabilities

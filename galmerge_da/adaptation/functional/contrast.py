@@ -9,7 +9,15 @@ from galmerge_da.exceptions import ConfigError, InputError
 __all__ = ["contrastive"]
 
 
-def contrastive(source, source_labels, target, target_logits, *, temperature=0.1, threshold=0.9):
+def contrastive(
+    source: torch.Tensor,
+    source_labels: torch.Tensor,
+    target: torch.Tensor,
+    target_logits: torch.Tensor,
+    *,
+    temperature: float = 0.1,
+    threshold: float = 0.9,
+) -> torch.Tensor:
     r"""Cross-domain contrastive loss on pseudo-labels (Wang et al. 2022, IEEE TMM 25, 1665; arXiv:2106.05528).
 
     For a target row that the classifier is sure of, with pseudo-label

@@ -1,5 +1,8 @@
 """Kernel distances of two samples: MMD and joint MMD."""
 
+from collections.abc import Sequence
+from typing import Literal
+
 import torch
 
 from galmerge_da.adaptation.functional._checks import check_choice, check_pair, in_full_precision, row_weights
@@ -24,7 +27,14 @@ _ROUNDING = 4
 _VARIANTS = ("unbiased", "biased", "published")
 
 
-def mmd(source, target, *, variant="unbiased", bandwidths=None, source_weight=None):
+def mmd(
+    source: torch.Tensor,
+    target: torch.Tensor,
+    *,
+    variant: Literal["unbiased", "biased", "published"] = "unbiased",
+    bandwidths: Sequence[float] | None = None,
+    source_weight: torch.Tensor | None = None,
+) -> torch.Tensor:
     r"""Squared maximum mean discrepancy of two samples (Gretton et al. 2012, JMLR 13, 723).
 
     .. math:: \mathrm{E}\,k(x_s, x_s') + \mathrm{E}\,k(x_t, x_t') - 2\,\mathrm{E}\,k(x_s, x_t)
@@ -69,11 +79,18 @@ def mmd(source, target, *, variant="unbiased", bandwidths=None, source_weight=No
     kernel = _mean_kernel(torch.cat([source, target]), bandwidths)
     value = _discrepancy(kernel, row_weights("mmd", source_weight, source), target, variant)
     if variant == "published":
-        return (value * len(bandwidths)).clamp_min(_PUBLISHED_FLOOR)
+        return (value * len(bandwidths or ())).clamp_min(_PUBLISHED_FLOOR)
     return value
 
 
-def jmmd(source, target, *, variant="unbiased", bandwidths=None, source_weight=None):
+def jmmd(
+    source: Sequence[torch.Tensor],
+    target: Sequence[torch.Tensor],
+    *,
+    variant: Literal["unbiased", "biased"] = "unbiased",
+    bandwidths: Sequence[Sequence[float] | None] | None = None,
+    source_weight: torch.Tensor | None = None,
+) -> torch.Tensor:
     r"""Joint maximum mean discrepancy of several layers (Long et al. 2017, PMLR 70, 2208).
 
     As `mmd`, with the product over layers of their kernels,

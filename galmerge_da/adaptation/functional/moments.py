@@ -1,5 +1,7 @@
 """Losses of means, covariances and norms of features: CORAL, Fisher, adaptive feature norms."""
 
+from typing import Literal
+
 import torch
 
 from galmerge_da.adaptation.functional._checks import (
@@ -15,7 +17,7 @@ from galmerge_da.exceptions import ConfigError, InputError
 __all__ = ["afn", "coral", "fisher"]
 
 
-def coral(source, target, *, source_weight=None):
+def coral(source: torch.Tensor, target: torch.Tensor, *, source_weight: torch.Tensor | None = None) -> torch.Tensor:
     r"""Correlation alignment (Sun & Saenko 2016, ECCV workshops, 443).
 
     .. math:: \frac{1}{4 D^2} \, \| C_s - C_t \|_F^2
@@ -54,7 +56,16 @@ def coral(source, target, *, source_weight=None):
     return (gram[:n, :n].sum() + gram[n:, n:].sum() - 2 * gram[:n, n:].sum()) / (4 * dim**2)
 
 
-def fisher(features, labels, centers=None, *, form="ratio", within=1.0, between=1.0, reduction="mean"):
+def fisher(
+    features: torch.Tensor,
+    labels: torch.Tensor,
+    centers: torch.Tensor | None = None,
+    *,
+    form: Literal["ratio", "difference"] = "ratio",
+    within: float = 1.0,
+    between: float = 1.0,
+    reduction: Literal["mean", "sum"] = "mean",
+) -> torch.Tensor:
     r"""Fisher loss: classes compact and far apart (Zhang et al. 2020, arXiv:2003.05636).
 
     With :math:`\mathrm{tr} S_w = \mathrm{E}\,|f - c_y|^2` and
@@ -119,7 +130,7 @@ def fisher(features, labels, centers=None, *, form="ratio", within=1.0, between=
     return within * scatter_within / (between * torch.maximum(scatter_between, floor))
 
 
-def afn(features, *, step=1.0):
+def afn(features: torch.Tensor, *, step: float = 1.0) -> torch.Tensor:
     r"""Stepwise adaptive feature norm (Xu et al. 2019, ICCV, 1426).
 
     .. math:: \mathrm{E}\,(|f| - (|f|_0 + \delta))^2

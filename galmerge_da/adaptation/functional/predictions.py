@@ -1,5 +1,7 @@
 """Losses of predictions alone: entropy, class confusion, nuclear norm, consistency of two views."""
 
+from typing import Literal
+
 import torch
 
 from galmerge_da.adaptation.functional._checks import check_choice, check_rows, in_full_precision
@@ -8,7 +10,7 @@ from galmerge_da.exceptions import ConfigError, InputError
 __all__ = ["bnm", "consistency", "entropy", "mcc"]
 
 
-def entropy(logits):
+def entropy(logits: torch.Tensor) -> torch.Tensor:
     r"""Mean entropy of the predictions (Grandvalet & Bengio 2005, NeurIPS 17, 529).
 
     .. math:: -\mathrm{E} \sum_k p_k \log p_k
@@ -32,7 +34,7 @@ def entropy(logits):
     return -(log_probs.exp() * log_probs).sum(1).mean()
 
 
-def mcc(logits, *, temperature=2.5):
+def mcc(logits: torch.Tensor, *, temperature: float = 2.5) -> torch.Tensor:
     r"""Minimum class confusion (Jin et al. 2020, ECCV, 464).
 
     With :math:`p` the probabilities at a temperature T, and rows weighted by
@@ -70,7 +72,7 @@ def mcc(logits, *, temperature=2.5):
     return (confusion.sum() - confusion.diagonal().sum()) / probs.shape[1]
 
 
-def bnm(logits):
+def bnm(logits: torch.Tensor) -> torch.Tensor:
     r"""Batch nuclear-norm maximisation (Cui et al. 2020, CVPR, 3940).
 
     .. math:: -\frac1N \| P \|_*
@@ -97,7 +99,13 @@ def bnm(logits):
     return -torch.linalg.svdvals(in_full_precision(logits).softmax(1)).sum() / len(logits)
 
 
-def consistency(logits, teacher_logits, *, threshold=0.0, form="cross_entropy"):
+def consistency(
+    logits: torch.Tensor,
+    teacher_logits: torch.Tensor,
+    *,
+    threshold: float = 0.0,
+    form: Literal["cross_entropy", "squared"] = "cross_entropy",
+) -> torch.Tensor:
     r"""How far predictions of one view of an image are from a teacher's of another.
 
     Rows whose teacher is not sure, with a largest probability below the

@@ -8,7 +8,9 @@ from galmerge_da.exceptions import InputError
 __all__ = ["estimate_prior", "prior_weights"]
 
 
-def estimate_prior(probs, source_prior, *, strength=0.0, n_iter=100):
+def estimate_prior(
+    probs: torch.Tensor, source_prior: torch.Tensor, *, strength: float = 0.0, n_iter: int = 100
+) -> torch.Tensor:
     """Shares of the classes in a target, from predictions alone (Saerens et al. 2002, Neural Comput. 14, 21).
 
     Expectation maximisation: predictions are corrected for the shares, the
@@ -52,7 +54,7 @@ def estimate_prior(probs, source_prior, *, strength=0.0, n_iter=100):
     return prior.to(source_prior.dtype)
 
 
-def prior_weights(labels, source_prior, target_prior):
+def prior_weights(labels: torch.Tensor, source_prior: torch.Tensor, target_prior: torch.Tensor) -> torch.Tensor:
     """How much each source row counts if classes are to have the target's shares.
 
     Parameters

@@ -10,7 +10,14 @@ from galmerge_da.exceptions import ConfigError, InputError
 __all__ = ["deepjdot", "require", "sinkhorn"]
 
 
-def sinkhorn(source, target, *, blur=0.05, scaling=0.9, source_weight=None):
+def sinkhorn(
+    source: torch.Tensor,
+    target: torch.Tensor,
+    *,
+    blur: float = 0.05,
+    scaling: float = 0.9,
+    source_weight: torch.Tensor | None = None,
+) -> torch.Tensor:
     r"""Sinkhorn divergence of two samples (Feydy et al. 2019, AISTATS, 2681), as geomloss computes it.
 
     .. math:: OT_\varepsilon(s, t) - \tfrac12 OT_\varepsilon(s, s) - \tfrac12 OT_\varepsilon(t, t)
@@ -59,7 +66,16 @@ def sinkhorn(source, target, *, blur=0.05, scaling=0.9, source_weight=None):
     return solve(weights[0], source - middle, weights[1], target - middle)
 
 
-def deepjdot(source, source_labels, target, target_logits, *, feature_weight=1.0, label_weight=1.0, source_weight=None):
+def deepjdot(
+    source: torch.Tensor,
+    source_labels: torch.Tensor,
+    target: torch.Tensor,
+    target_logits: torch.Tensor,
+    *,
+    feature_weight: float = 1.0,
+    label_weight: float = 1.0,
+    source_weight: torch.Tensor | None = None,
+) -> torch.Tensor:
     r"""Joint-distribution optimal transport (Damodaran et al. 2018, ECCV, 467).
 
     .. math:: \sum_{ij} \gamma_{ij} \left( \alpha\, |f_i - f_j|^2 + \lambda\, H(y_i, p_j) \right)
