@@ -7,7 +7,8 @@ from click.testing import CliRunner
 
 from galmerge_da import experiments
 from galmerge_da.cli import main
-from galmerge_da.cli.experiment import RUNS
+from galmerge_da.cli.experiment import PAIR_RUNS, RUNS
+from galmerge_da.experiments import sim_to_sim
 
 
 def run(*arguments):
@@ -16,12 +17,25 @@ def run(*arguments):
 
 def test_the_help_lists_the_runs():
     assert tuple(each.name for each in experiments.REAL_RUNS) == RUNS
+    assert tuple(each.name for each in (*sim_to_sim.RUNS, sim_to_sim.TRANSFER)) == PAIR_RUNS
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        ([], {"n": 6000, "backbones": ("deepmerge",), "seeds": (1, 2, 3), "epochs": 20, "data": None, "n_jobs": 2}),
+        (
+            [],
+            {
+                "n": 6000,
+                "backbones": ("deepmerge",),
+                "seeds": (1, 2, 3),
+                "epochs": 20,
+                "data": None,
+                "n_jobs": 2,
+                "runs": None,
+            },
+        ),
+        (["--run", "ADA", "--run", "noDA"], {"runs": [sim_to_sim.RUNS[3], sim_to_sim.RUNS[0]]}),
         (["--full", "-j", 1], {"n": 15000, "backbones": ("deepmerge", "resnet18", "resnet-rings"), "n_jobs": 1}),
         (
             ["-n", 300, "--seed", 7, "--epochs", 2, "--backbone", "resnet18", "--data", "deepmerge-simsim"],
@@ -41,6 +55,11 @@ def test_options_reach_sim_to_sim(monkeypatch, tmp_path, arguments, expected):
     done = run("sim-to-sim", "-o", tmp_path / "out", *arguments)
     assert (done.exit_code, done.stdout) == (0, "the summary\n")
     assert {key: given[key] for key in expected} == expected
+
+
+def test_a_run_that_sim_to_sim_does_not_have(tmp_path):
+    done = run("sim-to-sim", "-o", tmp_path / "out", "--run", "ADA", "--run", "composites")
+    assert done.exit_code == 2 and "no run 'composites'; there are noDA, MMD" in done.stderr
 
 
 @pytest.fixture

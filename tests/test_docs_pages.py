@@ -14,6 +14,7 @@ pytestmark = pytest.mark.skipif(PAGES is None, reason="pages in a browser: run b
 
 WIDTHS = (1280, 500)
 KINDS = ("*.html", "development/*.html", "auto_gallery/*.html")
+FORMULA_PAGES = ("science.html", "api/galmerge_da.adaptation.functional.mmd.html")
 
 OVERFLOW = """
 const width = document.documentElement.clientWidth;
@@ -22,6 +23,13 @@ return [document.documentElement.scrollWidth - width, window.innerWidth];
 IMAGES = """
 const own = [...document.images].filter(each => each.src.startsWith(location.origin));
 return [own.length, own.filter(each => !each.complete || !each.naturalWidth).map(each => each.src)];
+"""
+
+FORMULAS = """
+const done = arguments[0];
+const count = selector => document.querySelectorAll(selector).length;
+const tell = () => done([count('.math'), count('.math mjx-container'), count('mjx-merror')]);
+if (count('.math')) { MathJax.startup.promise.then(tell); } else { tell(); }
 """
 
 
@@ -73,6 +81,7 @@ def set_width(browser, width):
 def names():
     found = [path for kind in KINDS if PAGES for path in sorted(Path(PAGES).glob(kind))]
     found = [path.relative_to(PAGES).as_posix() for path in found if path.stem != "sg_execution_times"]
+    found += [page for page in FORMULA_PAGES if page not in found] if found else []
     return found or ["index.html"]  # times are a table that a script of another site sorts
 
 
@@ -91,6 +100,9 @@ def test_a_page_fits_and_its_pictures_and_scripts_load(browser, address, name):
         )
         assert not missing
         assert n_images or name not in ("index.html", "studies.html", "auto_gallery/index.html")
+        n_formulas, drawn, n_errors = browser.execute_async_script(FORMULAS)
+        assert (drawn, n_errors) == (n_formulas, 0), f"{drawn} of {n_formulas} formulas drawn, {n_errors} with errors"
+        assert n_formulas or name not in FORMULA_PAGES
         wrong = [entry["message"] for entry in browser.get_log("browser") if entry["message"].startswith(address)]
         assert not [message for message in wrong if "Uncaught" in message or "Failed to load" in message]
 

@@ -13,6 +13,9 @@ __all__ = ["experiment"]
 #: Names of `galmerge_da.experiments.REAL_RUNS`, which is slow to import.
 RUNS = ("noDA", "MMD", "TL+MMD", "MMD+F", "ADA", "MMD+prior", "composites", "composites2")
 
+#: Those of `galmerge_da.experiments.sim_to_sim`; the last is for published data of real galaxies.
+PAIR_RUNS = ("noDA", "MMD", "MMD+F", "ADA", "ADA+F", "TL+MMD")
+
 _N_JOBS = click.option("-j", "--jobs", type=click.IntRange(min=1), default=2, help="Runs at a time.")
 _SEEDS = click.option(
     "--seed",
@@ -22,6 +25,23 @@ _SEEDS = click.option(
     default=(1, 2, 3),
     help="Seed of a training; repeat it.",
 )
+
+
+def _run_option(known):
+    """``--run``, which takes the names that are known."""
+    return click.option(
+        "--run", "names", multiple=True, show_default="all", metavar="NAME", help=f"{', '.join(known)}; repeat it."
+    )
+
+
+def _choose(names, runs):
+    """The runs of these names; all of them by default."""
+    known = {run.name: run for run in runs}
+    if unknown := [name for name in names if name not in known]:
+        raise click.UsageError(f"no run {unknown[0]!r}; there are {', '.join(known)}")
+    return [known[name] for name in names] if names else list(runs)
+
+
 _PROGRESS = click.option("--progress/--no-progress", default=True, help="Show progress bars.")
 
 
@@ -39,6 +59,7 @@ def experiment():
 )
 @click.option("--epochs", type=click.IntRange(min=1), default=20, help="Passes over the source.")
 @click.option("--backbone", "backbones", multiple=True, show_default="deepmerge", help="Network; repeat it.")
+@_run_option(PAIR_RUNS)
 @click.option("--data", help="A published data set that has been downloaded, instead of simulated galaxies.")
 @click.option(
     "--ledger",
@@ -49,14 +70,16 @@ def experiment():
 @_SEEDS
 @_N_JOBS
 @_PROGRESS
-def sim_to_sim(output, number, epochs, backbones, data, ledger, full, seeds, jobs, progress):
+def sim_to_sim(output, number, epochs, backbones, names, data, ledger, full, seeds, jobs, progress):
     """From idealised to noisy images of simulated galaxies: five runs beside the poster's."""
     from galmerge_da.experiments import run_sim_to_sim
+    from galmerge_da.experiments.sim_to_sim import RUNS, TRANSFER
 
+    runs = _choose(names, (*RUNS, TRANSFER)) if names else None
     backbones = backbones or (("deepmerge", "resnet18", "resnet-rings") if full else ("deepmerge",))
     run_sim_to_sim(
         output, data=data, n=number or (15000 if full else 6000), epochs=epochs, seeds=seeds, backbones=backbones,
-        ledger=ledger, n_jobs=jobs, progress=progress,
+        runs=runs, ledger=ledger, n_jobs=jobs, progress=progress,
     )  # fmt: skip
     click.echo((output / "summary.txt").read_text(), nl=False)
 
@@ -79,9 +102,7 @@ def sim_to_sim(output, number, epochs, backbones, data, ledger, full, seeds, job
 @click.option(
     "--folds", type=click.IntRange(min=2), default=5, help="Parts that are scored by what adapted to the others."
 )
-@click.option(
-    "--run", "names", multiple=True, show_default="all", metavar="NAME", help=f"{', '.join(RUNS)}; repeat it."
-)
+@_run_option(RUNS)
 @click.option("--train", "final", metavar="RUN", help="Also train this run on all galaxies: model.safetensors.")
 @click.option("--label", help="Column of labels, looked at once everything is classified. Needs --ledger.")
 @click.option("--kind", help="Column of the kinds of galaxies that are no mergers.")
@@ -123,17 +144,15 @@ def sim_to_real(
         raise click.UsageError("--label needs --ledger: every look at labels is written down")
     if galaxies in DATASETS and not Path(galaxies).exists():
         raise click.UsageError(f"published data are taken by 'galmerge experiment sim-to-sim --data {galaxies}'")
-    known = {run.name: run for run in REAL_RUNS}
-    if unknown := [name for name in [*names, *([final] if final else [])] if name not in known]:
-        raise click.UsageError(f"no run {unknown[0]!r}; there are {', '.join(known)}")
-    runs = [known[name] for name in names] if names else list(REAL_RUNS)
+    runs = _choose(names, REAL_RUNS)
+    last = _choose([final], REAL_RUNS)[0] if final else None
     catalogue = run_sim_to_real(
         output, galaxies, image=image, survey=survey, radius=radius, objid=objid, runs=runs, n=number, epochs=epochs,
         seeds=seeds, n_folds=folds, n_jobs=jobs, progress=progress,
     )  # fmt: skip
-    if final:
+    if last:
         train_for_survey(
-            output, galaxies, run=known[final], image=image, survey=survey, radius=radius, n=number, epochs=epochs,
+            output, galaxies, run=last, image=image, survey=survey, radius=radius, n=number, epochs=epochs,
             seed=seeds[0], progress=progress,
         )  # fmt: skip
     call = f"galmerge experiment sim-to-real {shlex.join(map(_without_folders, sys.argv[3:]))}"
