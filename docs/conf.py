@@ -38,6 +38,7 @@ html_theme_options = {**html_theme_options, "show_toc_level": 2, "header_links_b
 copybutton_line_continuation_character = "\\"
 html_sidebars = {page: [] for page in ("index", "install", "quickstart")}  # they have no sections of their own to list
 html_static_path = ["_static"]
+html_css_files = ["custom.css"]
 html_favicon = "_static/favicon.svg"
 templates_path = ["_templates"]
 autosummary_generate = True

@@ -22,7 +22,7 @@ def write_tables(folder):
         "columns": table(("Column", "What it is", "Unit", "UCD"), columns()),
         "header": table(("Key", "What it says"), [(f"``{key}``", meaning) for key, meaning in HEADER.items()]),
         "surveys": table(
-            ("Survey", "Bands", "Pixel", 'PSF FWHM (")', "Depth (AB mag, 5 sigma)", "Reference"), surveys()
+            ("Survey", "Bands", "Pixel", "PSF FWHM (arcsec)", "Depth (AB mag, 5 sigma)", "Reference"), surveys()
         ),
         "weight_options": table(("Option", "Default", "Values", "What it does"), options(WeightOptions)),
         **{kind: table(("Name", "What it is", "Reference"), plugins(kind)) for kind in ("loss", "backbone")},
@@ -76,7 +76,7 @@ def surveys():
     """A row per installed survey."""
     for record in list_plugins("survey"):
         spec = record.spec
-        scale = f"{spec.radii_per_pixel} Petrosian radii" if spec.radii_per_pixel else f'{spec.pixel_scale.value:g}"'
+        scale = f"{spec.radii_per_pixel} Petrosian radii" if spec.radii_per_pixel else f"{spec.pixel_scale.value:g} arcsec"
         fwhm = ", ".join(f"{value:g}" for value in spec.psf_fwhm.value)
         depth = "no noise" if spec.depth is None else ", ".join(f"{value:g}" for value in spec.depth.value)
         yield f"``{spec.name}``", ", ".join(spec.bands), scale, fwhm, depth, spec.reference

@@ -17,8 +17,9 @@ KINDS = ("*.html", "development/*.html", "auto_gallery/*.html")
 FORMULA_PAGES = ("science.html", "api/galmerge_da.adaptation.functional.mmd.html")
 
 OVERFLOW = """
-const width = document.documentElement.clientWidth;
-return [document.documentElement.scrollWidth - width, window.innerWidth];
+const excess = ["html", ".bd-main", ".bd-content", ".bd-article-container"].flatMap(
+    name => [...document.querySelectorAll(name)].map(each => each.scrollWidth - each.clientWidth));
+return [Math.max(...excess), window.innerWidth];
 """
 IMAGES = """
 const own = [...document.images].filter(each => each.src.startsWith(location.origin));
