@@ -52,6 +52,12 @@ def test_its_scores_are_those_of_the_studies(readme):
     assert not [each for each in claimed if each not in studies]
 
 
+def test_scores_of_the_front_page_are_those_of_the_studies():
+    studies = (DOCS / "studies.rst").read_text(encoding="utf-8")
+    claimed = re.findall(r"(?<![\w.])\.\d{3}\b", (DOCS / "index.rst").read_text(encoding="utf-8"))
+    assert len(claimed) == 6 and not [each for each in claimed if each not in studies]
+
+
 def test_its_picture_and_its_pages_are_there(readme):
     (picture,) = re.findall(r"\.\. image:: (\S+)", readme)
     assert (ROOT / picture).is_file()
