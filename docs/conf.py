@@ -31,7 +31,7 @@ version = release = galmerge_da.__version__
 OFFLINE = bool(os.environ.get("GALMERGE_DA_DOCS_OFFLINE"))
 
 # formulas come from the pages themselves, not from another server
-extensions = [*extensions, "sphinx-mathjax-offline", "sphinx_gallery.gen_gallery"]
+extensions = [*extensions, "sphinx-mathjax-offline", "sphinx_gallery.gen_gallery", "constants"]
 exclude_patterns = ["_build", "_generated", "gallery/*.rst", "auto_gallery/*.ipynb", "sg_execution_times.rst"]
 html_title = f"galmerge_da {release}"
 html_theme_options = {**html_theme_options, "show_toc_level": 2, "header_links_before_dropdown": 6}

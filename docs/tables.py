@@ -76,7 +76,8 @@ def surveys():
     """A row per installed survey."""
     for record in list_plugins("survey"):
         spec = record.spec
-        scale = f"{spec.radii_per_pixel} Petrosian radii" if spec.radii_per_pixel else f"{spec.pixel_scale.value:g} arcsec"
+        radii = spec.radii_per_pixel
+        scale = f"{radii} Petrosian radii" if radii else f"{spec.pixel_scale.value:g} arcsec"
         fwhm = ", ".join(f"{value:g}" for value in spec.psf_fwhm.value)
         depth = "no noise" if spec.depth is None else ", ".join(f"{value:g}" for value in spec.depth.value)
         yield f"``{spec.name}``", ", ".join(spec.bands), scale, fwhm, depth, spec.reference

@@ -22,7 +22,7 @@ __all__ = [
     "smoothness",
 ]
 
-#: What ``measure_morphology`` gives, and what it is.
+#: Measures of shape that ``measure_morphology`` gives: name -> what it is.
 MEASURES = {
     "asymmetry": "rotational asymmetry within 1.44 Petrosian radii",
     "gini": "Gini coefficient of the galaxy's pixels",

@@ -126,6 +126,11 @@ def test_labels_are_looked_at_once_and_the_look_is_written_down(real, tmp_path):
     assert done.exit_code == 0, done.stderr
     scores = Table.read(folder / "scores.ecsv")
     assert scores["run"].tolist() == ["noDA", "MMD", "asymmetry"]
+    header, *_, last = done.stdout.splitlines()[:5]
+    assert len(header) - len("asymmetry") + len("composites2+asymmetry") <= 80
+    assert header.split() == ["run", "auc", "auc", "95%", "ap", "ap", "95%", "compl_50", "compl_80"]
+    assert f"{scores['auc_low'][2]:.3f}-{scores['auc_high'][2]:.3f}" in last
+    assert float(last.split()[-1]) == pytest.approx(scores["completeness_80"][2], abs=1e-3)
     assert len(ledger.read_text().splitlines()) == 1 and '"dataset": "set"' in ledger.read_text()
     assert given["report"]["selectors"] == "selectors by merger" and "each selector" in ledger.read_text()
 

@@ -151,20 +151,18 @@ EXAMPLES = {
     "recipe.rst": {},
     "gap.rst": {"500": "24"},
     "baselines.rst": {"1000": "60"},
-    "studies.rst": {
-        "9000": "100",
-        "6000": "20",
-        '"epochs": 10': '"epochs": 1',
-    },
     "adaptation.rst": {
         "simulate(200,": "simulate(12,",
         "n=9000": "n=60, epochs=1",
+        "simulate(9000,": "simulate(100,",
+        "6000": "20",
+        '"epochs": 10': '"epochs": 1',
         "2000": "60",
         '"epochs": 20': '"epochs": 1',
     },
     "selection.rst": {"2000": "100", '"epochs": 20': '"epochs": 2'},
 }
-SLOW = {"studies.rst", "adaptation.rst", "selection.rst"}
+SLOW = {"adaptation.rst", "selection.rst"}
 
 
 @pytest.mark.filterwarnings("ignore:bands g, r, z were taken by wavelength", "ignore:the classifier puts")

@@ -24,11 +24,13 @@ from galmerge_da.experiments import (
 )
 from galmerge_da.experiments.real_data import assign_folds, read_survey, sdss_field, stand_in
 from galmerge_da.experiments.real_inside import draw_inside
+from galmerge_da.experiments.real_report import choose_lines
 from galmerge_da.experiments.real_scores import completeness_at_purity, mean_rank
 from galmerge_da.experiments.sim_to_real import without_highest
 from galmerge_da.experiments.study import load_run
 from galmerge_da.inference import MergerClassifier
 from galmerge_da.training.selection import SELECTORS
+from galmerge_da.visualization._axes import run_styles
 
 
 @settings(deadline=None, max_examples=50)
@@ -216,6 +218,30 @@ def check_what_is_drawn(folder, catalogue):
                 assert label is None and place == (0 if "first" in name else len(rows) // 2)
             else:
                 assert classes[domain][row] == (0 if "non-merger" in name else 1)
+
+
+@pytest.mark.parametrize(
+    ("runs", "best", "lines"),
+    [
+        (["noDA", "pairs"], "pairs", ["noDA", "random forest", "asymmetry", "pairs"]),
+        (
+            ["noDA", "MMD", "TL+MMD", "ADA", "composites", "composites2", "composites+asymmetry"],
+            "composites+asymmetry",
+            ["noDA", "composites", "composites+asymmetry", "MMD", "ADA", "random forest", "asymmetry"],
+        ),
+        (
+            ["noDA", "MMD", "ADA", "composites", "composites+asymmetry", "mine"],
+            "mine",
+            ["noDA", "composites", "composites+asymmetry", "MMD", "ADA", "random forest", "mine"],
+        ),
+    ],
+)
+def test_as_many_lines_are_drawn_as_can_be_told_apart_the_best_among_them(runs, best, lines):
+    catalogue = Table({name: [0.5] for name in [*runs, "asymmetry", "Gini-M20", "random forest"]})
+    assert choose_lines(catalogue, [*runs, "asymmetry"], best) == lines
+    styles = run_styles(lines)
+    assert len({style["color"] for style in styles.values()}) == len(lines)
+    assert styles.get("composites", {"linestyle": "-"})["linestyle"] == "-"
 
 
 @pytest.mark.slow

@@ -94,6 +94,20 @@ def test_errors(file_server, tmp_path):
         fetch_sdss_pictures(Table({"sdss_dr7_objid": IDS}), tmp_path, base_url=file_server.url)
 
 
+@pytest.mark.parametrize(
+    ("base_url", "expected"),
+    [
+        ("http://nowhere.invalid", r"SkyServer: nowhere\.invalid cannot be found \(.*\): is there a network\?$"),
+        ("http://127.0.0.1:9", r"SkyServer: .*x_sql\.asp\?\.\.\. \(.*refused"),
+    ],
+)
+def test_a_hundred_ids_make_no_long_error_without_a_server(tmp_path, base_url, expected):
+    galaxies = Table({"sdss_dr7_objid": np.arange(100) + IDS[0]})
+    with pytest.raises(DownloadError, match=expected) as caught:
+        fetch_sdss_pictures(galaxies, tmp_path, base_url=base_url)
+    assert len(str(caught.value)) < 400
+
+
 def test_the_command_asks_for_what_the_packaged_model_has_seen(file_server, tmp_path, monkeypatch):
     file_server.files = server = SkyServer()
     seen = Table.read(default_model_path().with_name("default_galaxies.ecsv"))

@@ -175,6 +175,8 @@ def test_every_run_is_in_a_legend_that_lies_on_the_page(plot, n_runs, n_domains)
     assert len(text(legend)) == n_runs
     box = legend.get_window_extent()
     assert box.y0 >= page.y0 and box.y1 <= page.y1 and box.x0 >= page.x0 and box.x1 <= page.x1
+    if box.y1 < ax.get_window_extent().y0:  # below the panel: no empty strip stays under it
+        assert box.y0 < page.y0 + 0.2 * ax.figure.dpi
 
 
 def test_twelve_runs_have_twelve_styles():

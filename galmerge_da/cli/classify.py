@@ -19,7 +19,10 @@ __all__ = ["classify"]
     "--mask", multiple=True,
     help="Column of masks, True where a pixel must not be used; or maps for --mosaic, as in galmerge cutouts.",
 )  # fmt: skip
-@click.option("--threshold", type=click.FloatRange(0, 1), help="Probability from which a row counts as a merger.")
+@click.option(
+    "--threshold", type=click.FloatRange(0, 1), show_default="the model's own, of the packaged one 0.5",
+    help="Probability from which a row counts as a merger.",
+)  # fmt: skip
 @click.option("--device", show_default="the best there is", help="cpu, cuda or mps.")
 @click.option("--n-threads", type=click.IntRange(min=1), help="CPU threads of the network.")
 @click.option("--turns", is_flag=True, help="Mean over turns and flips of each frame; eight times the work.")

@@ -168,9 +168,21 @@ def sim_to_real(
         selectors = compare_selectors(output, catalogue, label)
         for suffix in ("ecsv", "fits"):
             scores.write(output / f"scores.{suffix}", overwrite=True)
-        show_table(scores["run", "auc", "auc_low", "auc_high", "ap", "ap_low", "ap_high", "completeness_50"])
+        show_table(_summarise(scores))
+        click.echo("95%: intervals over seeds and galaxies; compl_50: completeness at 50% purity.")
     page = report_real(output, catalogue, call=call, scores=scores, selectors=selectors, label=label)
     click.echo(f"{len(catalogue)} galaxies: {output / 'catalogue.fits'}, {page}")
+
+
+def _summarise(scores):
+    """What is printed of the scores, in 80 columns: without the differences and the intervals of completeness."""
+    shown = scores["run",]
+    for name in ("auc", "ap"):
+        shown[name] = scores[name]
+        shown[f"{name} 95%"] = [f"{row[f'{name}_low']:.3f}-{row[f'{name}_high']:.3f}" for row in scores]
+    for purity in (50, 80):
+        shown[f"compl_{purity}"] = scores[f"completeness_{purity}"]
+    return shown
 
 
 def _without_folders(argument):

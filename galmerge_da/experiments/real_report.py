@@ -18,10 +18,12 @@ from galmerge_da.visualization import (
     write_report,
 )
 
-__all__ = ["report_real"]
+__all__ = ["choose_lines", "report_real"]
 
 _DPI = 200
 _SHOWN = 30
+#: Scores that are drawn as lines, of those there are; no more can be told apart.
+_LINES = ("noDA", "composites", "composites+asymmetry", "MMD", "ADA", "random forest", "asymmetry")
 
 
 def report_real(
@@ -90,12 +92,11 @@ def report_real(
     tables = {}
     if scores is not None:
         truth = np.asarray(catalogue[label]).astype(int)
-        curves = {
-            "real galaxies": {
-                name: [(truth, each) for each in seed_columns(catalogue, name)] for name in [*runs, baseline]
-            }
-        }
+        lines = choose_lines(catalogue, [*runs, baseline], best)
+        curves = {"real galaxies": {name: [(truth, each) for each in seed_columns(catalogue, name)] for name in lines}}
         held = "Each galaxy by models that have not seen it; mean and standard deviation over seeds."
+        if not {*runs, baseline} <= set(lines):
+            held += " The table of scores has those that are not drawn."
         save("roc", plot_roc_study(curves)[0], f"Receiver operating characteristics. {held}")
         save(
             "completeness_purity",
@@ -118,6 +119,28 @@ def report_real(
     page = folder / "report.html"
     write_report(page, "From simulated to real galaxies", facts=facts, tables=tables, figures=captions)
     return page
+
+
+def choose_lines(catalogue, names, best):
+    """Which scores are drawn as lines: no more than can be told apart, the usual ones before others.
+
+    Parameters
+    ----------
+    catalogue : `~astropy.table.Table`
+        As `run_sim_to_real` gives it.
+    names : sequence of str
+        Its scores that may be drawn; the random forest may be, too, if it is there.
+    best : str
+        One of the names, drawn in any case.
+
+    Returns
+    -------
+    list of str
+        In the order in which lines are given their colours.
+    """
+    there = [*names, *(name for name in ("random forest",) if name in catalogue.colnames and name not in names)]
+    chosen = list(dict.fromkeys(name for name in (best, *_LINES, *there) if name in there))[: len(_LINES)]
+    return sorted(chosen, key=[*_LINES, *there].index)
 
 
 def _simulated_frames(path):

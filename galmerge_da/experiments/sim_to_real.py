@@ -78,7 +78,8 @@ _F: Mapping[str, float | Mapping[str, object]] = {"fisher": 0.01, "entropy": {"w
 
 COMPOSITES = RealRun("composites", composites=2 / 3)
 
-#: The first three are those of the paper; a few per cent of the bright galaxies merge (Darg et al. 2010).
+#: The runs of the sim-to-real study, each a `RealRun`. The first three are those of the paper; the prior of MMD+prior
+#: is that a few per cent of the bright galaxies merge (Darg et al. 2010).
 REAL_RUNS = (
     RealRun("noDA"),
     RealRun("MMD", {"mmd": 1.0}),
@@ -105,7 +106,7 @@ def run_sim_to_real(
     survey: str = SURVEY,
     radius: str | None = None,
     objid: str | None = None,
-    runs: Sequence[RealRun] = REAL_RUNS,
+    runs: Sequence[RealRun] | None = None,
     n: int = 9000,
     epochs: int = 10,
     seeds: Sequence[int] = (1, 2, 3),
@@ -133,14 +134,19 @@ def run_sim_to_real(
     objid : str, optional
         Column of SDSS object ids: galaxies of one field share a fold.
     runs : sequence of RealRun, optional
+        `REAL_RUNS` by default.
     n : int, optional
         Simulated galaxies.
     epochs : int, optional
+        Passes over them, and over the composites of a run that has any, in a training.
     seeds : sequence of int, optional
+        Of the trainings; every run is trained with each.
     n_folds : int, optional
+        Parts of the galaxies; each is classified by models that have adapted to the others.
     n_jobs : int, optional
         Runs at a time.
     progress : bool, optional
+        Show progress bars.
 
     Returns
     -------
@@ -159,7 +165,7 @@ def run_sim_to_real(
     InputError
         If there are fewer groups than folds, or the images cannot be read.
     """
-    folder = Path(folder)
+    folder, runs = Path(folder), REAL_RUNS if runs is None else runs
     data = read_survey(folder / "data", galaxies, image=image, survey=survey, radius=radius, n=n, progress=progress)
     table, frames = data.table, np.asarray(data.frames["image"])
     table["fold"] = assign_folds(sdss_field(table[objid]) if objid else np.arange(len(table)), n_folds)
@@ -209,7 +215,7 @@ def train_for_survey(
     folder: str | PathLike[str],
     galaxies: object,
     *,
-    run: RealRun = COMPOSITES,
+    run: RealRun | None = None,
     image: str = "image",
     survey: str = SURVEY,
     radius: str | None = None,
@@ -227,19 +233,37 @@ def train_for_survey(
     folder : path-like
         Gets the run, ``model.safetensors``, and ``galaxies.ecsv``: which galaxies it adapted to, as rows of the
         input without pixels and the ``sha256`` of each one's pixels as they were read, (C, H, W) of uint8 or float32.
-    galaxies : path-like or `~astropy.table.Table`
-        This and what follows, as in `run_sim_to_real`.
+    galaxies : object
+        The survey's pictures: a folder of them, or any form that `~galmerge_da.io.open_cutouts` takes. A column of
+        labels is never read.
     run : RealRun, optional
-    image, survey, radius : str, optional
-    n, epochs : int, optional
+        What is trained; ``composites`` of `REAL_RUNS` by default.
+    image : str, optional
+        Column of images or paths.
+    survey : str, optional
+        What the pictures are, and what the simulated galaxies are made to look like.
+    radius : str, optional
+        Column of Petrosian radii, or ``"measure"``: pictures of ``sdss-jpeg`` are taken for 0.024 radii a pixel, which
+        those of a fixed scale are not.
+    n : int, optional
+        Simulated galaxies.
+    epochs : int, optional
+        Passes over them, and over the composites of a run that has any.
     seed : int, optional
+        Of the training.
     progress : bool, optional
+        Show progress bars.
 
     Returns
     -------
     `~galmerge_da.MergerClassifier`
+
+    Raises
+    ------
+    InputError
+        If the images cannot be read.
     """
-    folder = Path(folder)
+    folder, run = Path(folder), COMPOSITES if run is None else run
     data = read_survey(folder / "data", galaxies, image=image, survey=survey, radius=radius, n=n, progress=progress)
     (finished,) = _train(data, run, np.arange(len(data.table)), None, folder, n=n, epochs=epochs, seeds=(seed,))
     table = data.table.copy()

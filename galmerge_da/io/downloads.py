@@ -87,7 +87,8 @@ _ZENODO: dict[str, Any] = {
 }
 _MAST = "hlsp_deepmerge_hst-jwst_acs-wfc3-nircam_illustris-z2_f814w-f160w-f356w_v1_sim-{}.fits"
 
-#: Name -> `RemoteDataSet`.
+#: The published data sets that `download` fetches: name -> what is known of one, such as its ``summary``,
+#: its ``reference``, the names of its ``files``, and the ``url`` of each.
 DATASETS = {
     dataset.name: dataset
     for dataset in (

@@ -2,9 +2,10 @@
 
 import os
 import re
+import socket
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 import astropy.units as u
 import numpy as np
@@ -17,12 +18,15 @@ from galmerge_da.exceptions import DownloadError, InputError
 from galmerge_da.io.files import quiet
 from galmerge_da.io.lazy import require
 from galmerge_da.io.mosaics import extract_cutouts
-from galmerge_da.io.transfer import RefusedError, fetch
+from galmerge_da.io.transfer import RefusedError, fetch, not_found
 
 __all__ = ["SERVICES", "Request", "Server", "errors_of"]
 
 #: Of one band of a cutout.
 MOST_PIXELS = 4096**2
+
+#: What is asked, in an address; hundreds of ids are nothing to read.
+_LONG_QUERY = re.compile(r"\?\S{80,}")
 
 
 @dataclass(frozen=True)
@@ -251,10 +255,20 @@ class errors_of:
     def __exit__(self, kind, error, traceback):
         if error is None or isinstance(error, DownloadError) or not isinstance(error, Exception):
             return
-        text = f"{self._name}: {type(error).__name__}: {error}"
+        if reason := _unresolved(error):
+            host = urlsplit(getattr(getattr(error, "request", None), "url", "")).hostname
+            raise DownloadError(f"{self._name}: {not_found(host or 'the server', reason)}") from None
+        text = f"{self._name}: {type(error).__name__}: {_LONG_QUERY.sub('?...', str(error))}"
         silent = isinstance(error, OSError) and getattr(error, "code", None) is None  # errors of requests are OSErrors
         silent = silent or kind.__name__ == "TimeoutError"  # astroquery's own is none
         raise (DownloadError if silent else RefusedError)(text) from None
+
+
+def _unresolved(error):
+    """The error of the look-up of a host's name that led to an error, or None."""
+    while error is not None and not isinstance(error, socket.gaierror):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _release(survey):

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from galmerge_da.exceptions import DownloadError
 
-__all__ = ["RefusedError", "fetch", "fetch_json", "has_checksum", "locked"]
+__all__ = ["RefusedError", "fetch", "fetch_json", "has_checksum", "locked", "not_found"]
 
 #: Tries in a row that bring not a single byte, after the first.
 RETRIES = 4
@@ -177,6 +177,21 @@ def has_checksum(path, checksum):
     return found.hexdigest() == expected.lower()
 
 
+def not_found(host, reason):
+    """What is said of a host whose name no server of names knows.
+
+    Parameters
+    ----------
+    host : str
+    reason : `socket.gaierror`
+
+    Returns
+    -------
+    str
+    """
+    return f"{host} cannot be found ({reason}): is there a network?"
+
+
 def _receive(url, part, note, path, size, checksum, progress):
     """Bring the part to its full length."""
     have, said = _resumable(part, note, url, checksum)
@@ -282,7 +297,7 @@ def _open(url, headers, part=None):
             ) from None
     except URLError as error:
         if isinstance(error.reason, socket.gaierror):
-            raise DownloadError(f"{host} cannot be found ({error.reason}): is there a network? Needed: {url}") from None
+            raise DownloadError(f"{not_found(host, error.reason)} Needed: {url}") from None
         if isinstance(error.reason, ssl.SSLCertVerificationError):
             raise DownloadError(f"{host} cannot be trusted ({error.reason})") from None
         raise _TransientError(f"{host} cannot be reached ({error.reason}); is there a network?") from None

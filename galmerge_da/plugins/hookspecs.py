@@ -13,7 +13,9 @@ __all__ = ["GROUPS", "PROJECT", "hookimpl", "hookspec"]
 
 PROJECT = "galmerge_da"
 
+#: Marks a hook that the host specifies; plugins do not need it.
 hookspec = pluggy.HookspecMarker(PROJECT)
+#: Marks a function of a plugin that implements a hook: put it above as a decorator.
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
@@ -56,7 +58,7 @@ class SurveyHooks:
         """
 
 
-#: Kind of plugin -> (entry-point group, class of hooks, name of the hook, type of spec).
+#: The kinds of plugins: kind -> (entry-point group, class of hooks, name of the hook, type of spec).
 GROUPS = {
     "loss": ("galmerge_da.losses", LossHooks, "galmerge_da_losses", LossSpec),
     "backbone": ("galmerge_da.backbones", BackboneHooks, "galmerge_da_backbones", BackboneSpec),

@@ -18,6 +18,7 @@ from galmerge_da.simulation.scene import Scene, draw_encounters, draw_nonmerger
 
 __all__ = ["CLASSES", "draw_scenes", "simulate"]
 
+#: Classes of simulated galaxies: those whose ``label`` is 0, and 1.
 CLASSES: Final = ("nonmerger", "merger")
 _MOMENTS = 3
 _UNIT = 2 * _MOMENTS

@@ -29,6 +29,8 @@ from galmerge_da.simulation.population import (
 
 __all__ = ["STAGES", "Body", "Scene", "draw_encounters", "draw_nonmerger"]
 
+#: What a simulated galaxy may be, as in the column ``stage`` of `~galmerge_da.simulate`: a non-merger, alone or by
+#: chance in front of another, and the moments of an encounter in their order.
 STAGES = ("isolated", "projection", "approach", "first passage", "apocentre", "coalescence", "post-merger")
 #: How often each stage of an encounter is seen.
 _STAGE_SHARE = {

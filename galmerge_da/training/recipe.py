@@ -109,7 +109,11 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """The table ``[training]``. The defaults are those of the published DeepMerge studies.
+    """The table ``[training]``.
+
+    By default, the rate, the betas and the batch are those of the DeepMerge studies (Ciprijanovic et al. 2021,
+    MNRAS 506, 677), and so is the weight decay but for the adversarial loss, with which theirs is 1e-4. Their
+    cycles of the learning rate span 5 epochs, 8 with the adversarial loss; here one cycle spans all epochs.
 
     Parameters
     ----------

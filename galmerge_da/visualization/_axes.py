@@ -37,7 +37,7 @@ DOMAIN_MARKERS = ("o", "^", "s", "D")
 #: Inches across both columns of a journal's page.
 FULL_WIDTH = 7.0
 
-_DASHES = ("-", "-", "--", "-", "--", "-.", ":", "-")
+_DASHES = ("-", "-", "--", "-", "--", "-.", (0, (1.5, 0.8)), "-")
 #: Of the ninth line and those after it, which have the colours again.
 _MORE_DASHES = ((0, (5, 1, 1, 1)), (0, (1, 1)), (0, (8, 2)), (0, (3, 1, 1, 1, 1, 1)))
 _STYLE: dict[Any, Any] = {

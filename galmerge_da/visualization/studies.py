@@ -21,8 +21,8 @@ _LEAST_SELECTED = 10
 
 #: Runs whose legend has a place beside their ROC curves.
 _FITS = 6
-#: Inches that a letter, a handle, a line, and a title with what stands above it take in a legend.
-_LETTER, _HANDLE, _LINE, _TITLE = 0.052, 0.42, 0.148, 0.62
+#: Inches that a letter and a handle take in a legend, and that are free below it.
+_LETTER, _HANDLE, _MARGIN = 0.052, 0.42, 0.05
 
 _TITLES = {
     "cross_entropy": "cross-entropy (training)",
@@ -61,18 +61,17 @@ def plot_roc_study(curves: _Curves, axes: AxesLike | None = None) -> AxesGrid:
         If there is no domain, a domain has no run or a run no seed.
     """
     below = max((len(runs) for runs in curves.values()), default=0) > _FITS
-    legend, inches = _legend_below(curves, " 0.000 ± 0.000")
-    grid = _panels(curves, axes, below=inches if below else 0)
+    grid = _panels(curves, axes, below=below)
     for ax, name, seeds, style in _each(grid, curves):
         lines = [roc_curve(*pair)[:2] for pair in seeds]
         _draw_mean(ax, lines, f"{name}  {_mean_and_spread([roc_auc(*pair) for pair in seeds])}", style)
     for ax in grid:
         ax.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=0.8, zorder=0)
         ax.set(xlabel="false positive rate", xlim=(0, 1), ylim=(0, 1.005))
-        place = legend if below else {"loc": "lower right", "frameon": False}
+        place = _below(curves, " 0.000 ± 0.000") if below else {"loc": "lower right", "frameon": False}
         ax.legend(**place, title="AUC", title_fontsize=7, alignment="left").set_in_layout(not below)
     grid[0].set_ylabel("true positive rate")
-    return grid
+    return _trim(grid) if axes is None and below else grid
 
 
 @paper_style
@@ -102,8 +101,7 @@ def plot_completeness_purity(curves: _Curves, axes: AxesLike | None = None, *, p
     """
     if not 0 < prevalence < 1:
         raise InputError(f"prevalence must be between 0 and 1, got {prevalence!r}")
-    legend, inches = _legend_below(curves)
-    grid = _panels(curves, axes, below=inches)
+    grid = _panels(curves, axes, below=True)
     for ax, name, seeds, style in _each(grid, curves):
         lines = []
         for labels, scores in seeds:
@@ -117,8 +115,8 @@ def plot_completeness_purity(curves: _Curves, axes: AxesLike | None = None, *, p
         ax.axhline(prevalence, color="0.6", linestyle=":", linewidth=0.8, zorder=0)
         ax.set(xlabel="completeness", xlim=(0, 1), ylim=(0, 1.005))
     grid[0].set_ylabel(f"purity at {100 * prevalence:g}% mergers")
-    grid[0].legend(**legend).set_in_layout(False)  # curves may be anywhere
-    return grid
+    grid[0].legend(**_below(curves)).set_in_layout(False)  # curves may be anywhere
+    return _trim(grid) if axes is None else grid
 
 
 @paper_style
@@ -148,8 +146,7 @@ def plot_reliability(curves: _Curves, axes: AxesLike | None = None, *, n_bins: i
     """
     if n_bins < 1:
         raise InputError(f"n_bins must be a positive whole number, got {n_bins!r}")
-    legend, inches = _legend_below(curves, " 0.000 ± 0.000")
-    grid = _panels(curves, axes, below=inches)
+    grid = _panels(curves, axes, below=True)
     for ax, name, seeds, style in _each(grid, curves):
         labels, probs = (np.concatenate([np.asarray(pair[i]) for pair in seeds]) for i in (0, 1))
         bins = np.array_split(np.argsort(probs, kind="stable"), min(n_bins, len(probs)))
@@ -161,9 +158,10 @@ def plot_reliability(curves: _Curves, axes: AxesLike | None = None, *, n_bins: i
     for ax in grid:
         ax.plot([0, 1], [0, 1], color="0.6", linestyle=":", linewidth=0.8, zorder=0)
         ax.set(xlabel="merger probability", xlim=(0, 1), ylim=(0, 1))
-        ax.legend(**legend, title="calibration error (ECE)", title_fontsize=7, alignment="left").set_in_layout(False)
+        place = _below(curves, " 0.000 ± 0.000")
+        ax.legend(**place, title="calibration error (ECE)", title_fontsize=7, alignment="left").set_in_layout(False)
     grid[0].set_ylabel("fraction of mergers")
-    return grid
+    return _trim(grid) if axes is None else grid
 
 
 @paper_style
@@ -231,11 +229,12 @@ def _check_runs(*domains):
         raise InputError("there is nothing to draw: every domain needs a run, and every run a seed")
 
 
-def _panels(curves, axes, below=0.0):
-    """One square panel per domain, with some inches below."""
+def _panels(curves, axes, *, below):
+    """One square panel per domain, with room for a legend below, which `_trim` makes as high as it must be."""
     _check_runs(*curves.values())
     n = len(curves)
-    grid = get_axes_grid(axes, (1, n), (FULL_WIDTH / 2 * n, FULL_WIDTH / 2 + below), sharey=True)[0]
+    height = FULL_WIDTH if below else FULL_WIDTH / 2
+    grid = get_axes_grid(axes, (1, n), (FULL_WIDTH / 2 * n, height), sharey=True)[0]
     for ax, domain in zip(grid, curves, strict=True):
         ax.set_title(domain)
         ax.set_box_aspect(1)
@@ -243,14 +242,22 @@ def _panels(curves, axes, below=0.0):
     return grid
 
 
-def _legend_below(curves, figures=""):
-    """Where the legend goes that stands below a panel, in columns that fit its width, and the inches that it takes."""
-    names = list(dict.fromkeys(name for runs in curves.values() for name in runs))
-    width = _HANDLE + _LETTER * max((len(name + figures) for name in names), default=0)
+def _below(curves, figures=""):
+    """Where the legend goes that stands below a panel, in columns that fit its width; figures follow each name."""
+    width = _HANDLE + _LETTER * max(len(name + figures) for runs in curves.values() for name in runs)
     columns = 2 if 2 * width < FULL_WIDTH / 2 - 0.2 else 1
-    inches = _TITLE + _LINE * -(-len(names) // columns)
     place = {"loc": "upper left", "bbox_to_anchor": (-0.1, -0.14), "ncols": columns, "columnspacing": 1}
-    return {**place, "frameon": False}, inches
+    return {**place, "frameon": False}
+
+
+def _trim(grid):
+    """The panels, their figure cut off below the longest legend."""
+    figure = grid[0].figure
+    figure.draw_without_rendering()
+    lowest = min(ax.get_legend().get_window_extent().y0 for ax in grid if ax.get_legend())
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height - lowest / figure.dpi + _MARGIN)
+    return grid
 
 
 def _each(grid, curves):
