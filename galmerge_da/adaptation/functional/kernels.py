@@ -10,7 +10,7 @@ from galmerge_da.exceptions import ConfigError, InputError
 
 __all__ = ["PUBLISHED_BANDWIDTHS", "jmmd", "mmd"]
 
-#: Variances of the 19 Gaussian kernels that the released code of DeepMerge II sums; ``mmd`` takes them as its bandwidths.
+#: Variances of the 19 Gaussian kernels that the released code of DeepMerge II sums: bandwidths of ``mmd``.
 PUBLISHED_BANDWIDTHS = (
     1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 5.0, 10.0, 15.0, 20.0, 25.0, 30.0, 35.0, 1e2, 1e3, 1e4, 1e5, 1e6,
 )  # fmt: skip
