@@ -18,8 +18,8 @@ RUNS = (
     RealRun("JMMD", {"jmmd": 1.0}),
     RealRun("CDAN", {"cdan": 1.0}),
     RealRun("MMD", {"mmd": 1.0}),
-    RealRun("MMD, prior estimated", {"mmd": {"weight": 1.0, "estimate_prior": True}}),
-    RealRun("MMD, prior known", {"mmd": {"weight": 1.0, "target_prior": [0.94, 0.06]}}),
+    RealRun("MMD+estimated prior", {"mmd": {"weight": 1.0, "estimate_prior": True}}),
+    RealRun("MMD+known prior", {"mmd": {"weight": 1.0, "target_prior": [0.94, 0.06]}}),
 )
 
 

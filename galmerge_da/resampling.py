@@ -19,7 +19,7 @@ def resample(
     size: int,
     *,
     width: float | None = None,
-    center: Sequence[float] | None = None,
+    center: Sequence[float] | NDArray[Any] | None = None,
     background: ArrayLike = 0.0,
 ) -> NDArray[Any]:
     """Bring a square window of an image to ``size`` x ``size`` pixels.

@@ -5,7 +5,7 @@ listing plugins stays cheap.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from numbers import Real
 from typing import Any
@@ -149,7 +149,7 @@ class SurveySpec:
     """
 
     name: str
-    bands: tuple[str, ...]
+    bands: Sequence[str]
     pixel_scale: u.Quantity
     psf_fwhm: u.Quantity
     zero_point: u.Quantity

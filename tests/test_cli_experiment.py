@@ -35,7 +35,7 @@ def test_the_help_lists_the_runs():
                 "runs": None,
             },
         ),
-        (["--run", "ADA", "--run", "noDA"], {"runs": [sim_to_sim.RUNS[3], sim_to_sim.RUNS[0]]}),
+        (["--run", "ADA", "--run", "noDA", "--run", "ADA"], {"runs": [sim_to_sim.RUNS[3], sim_to_sim.RUNS[0]]}),
         (["--full", "-j", 1], {"n": 15000, "backbones": ("deepmerge", "resnet18", "resnet-rings"), "n_jobs": 1}),
         (
             ["-n", 300, "--seed", 7, "--epochs", 2, "--backbone", "resnet18", "--data", "deepmerge-simsim"],
@@ -60,6 +60,8 @@ def test_options_reach_sim_to_sim(monkeypatch, tmp_path, arguments, expected):
 def test_a_run_that_sim_to_sim_does_not_have(tmp_path):
     done = run("sim-to-sim", "-o", tmp_path / "out", "--run", "ADA", "--run", "composites")
     assert done.exit_code == 2 and "no run 'composites'; there are noDA, MMD" in done.stderr
+    done = run("sim-to-sim", "-o", tmp_path / "out", "--run", "TL+MMD")
+    assert done.exit_code == 2 and "TL+MMD needs --data" in done.stderr
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from galmerge_da import simulate
-from galmerge_da.exceptions import InputError
+from galmerge_da.exceptions import ConfigError, InputError
 from galmerge_da.experiments import (
     RealRun,
     compare_selectors,
@@ -232,13 +232,13 @@ def check_what_is_drawn(folder, catalogue):
         (
             ["noDA", "MMD", "ADA", "composites", "composites+asymmetry", "mine"],
             "mine",
-            ["noDA", "composites", "composites+asymmetry", "MMD", "ADA", "random forest", "mine"],
+            ["noDA", "composites", "composites+asymmetry", "MMD", "ADA", "asymmetry", "mine"],
         ),
     ],
 )
 def test_as_many_lines_are_drawn_as_can_be_told_apart_the_best_among_them(runs, best, lines):
     catalogue = Table({name: [0.5] for name in [*runs, "asymmetry", "Gini-M20", "random forest"]})
-    assert choose_lines(catalogue, [*runs, "asymmetry"], best) == lines
+    assert choose_lines(catalogue, [*runs, "asymmetry"], best, "asymmetry") == lines
     styles = run_styles(lines)
     assert len({style["color"] for style in styles.values()}) == len(lines)
     assert styles.get("composites", {"linestyle": "-"})["linestyle"] == "-"
@@ -295,3 +295,8 @@ def test_the_study_classifies_every_galaxy_by_models_that_have_not_seen_it(tmp_p
     again = run_sim_to_real(tmp_path, galaxies, **settings)
     assert np.array_equal(again["pairs"], catalogue["pairs"])
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("model.safetensors")}
+
+
+def test_the_name_of_a_run_has_no_comma():
+    with pytest.raises(ConfigError, match="no comma, got 'MMD, weighted'"):
+        RealRun("MMD, weighted", {"mmd": 1.0})

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import io
+import socket
 from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
@@ -16,6 +17,8 @@ from galmerge_da.cli import main
 from galmerge_da.exceptions import DownloadError, InputError
 from galmerge_da.inference import default_model_path
 from galmerge_da.io import fetch_sdss_pictures, open_cutouts
+from galmerge_da.io.servers import errors_of
+from galmerge_da.io.transfer import RefusedError
 
 IDS = [587722982273974480, 587722982273974481, 587722982273974482]
 
@@ -120,3 +123,11 @@ def test_the_command_asks_for_what_the_packaged_model_has_seen(file_server, tmp_
     asked = [int(each) for query in server.queries for each in query.partition("(")[2].strip(")").split(",")]
     assert asked == seen["sdss_dr7_objid"].tolist()
     assert "0 of 2000 pictures, 0 with the expected pixels" in done.stdout
+
+
+def test_what_fails_after_a_failed_look_up_is_not_taken_for_it():
+    with pytest.raises(RefusedError, match="ValueError: nonsense"), errors_of("a server"):
+        try:
+            raise socket.gaierror(-2, "unknown")
+        except socket.gaierror:
+            raise ValueError("nonsense")  # noqa: B904

@@ -9,7 +9,7 @@ from galmerge_da.exceptions import ConfigError, GalmergeWarning, InputError, Inp
 from galmerge_da.inference import MergerClassifier
 from galmerge_da.io import save_cutouts
 from galmerge_da.simulation import simulate
-from galmerge_da.training import api, assign_splits, read_recipe, train
+from galmerge_da.training import api, assign_splits, loop, read_recipe, train
 from galmerge_da.training.data import load_domain
 from galmerge_da.training.loop import TrainingRun
 
@@ -377,3 +377,20 @@ def test_the_provenance_says_with_which_seed_galaxies_were_simulated(tmp_path):
         assert domain.description == "sdss-jpeg (36 galaxies, simulated with seed 21)"
     del galaxies.meta["SIMVERS"]  # some other table with a SEED
     assert load_domain(galaxies, "target", settings, settings.preprocessing).description == "sdss-jpeg (36 galaxies)"
+
+
+def test_a_split_is_classified_in_parts_that_fit_beside_it(monkeypatch):
+    table = make_table(120)
+    whole = train(table, recipe=recipe(1))
+    sizes = []
+    original = loop.predict_logits
+
+    def counted(network, frames, **options):
+        sizes.append(len(frames))
+        return original(network, frames, **options)
+
+    monkeypatch.setattr(loop, "predict_logits", counted)
+    monkeypatch.setattr(loop, "_ROWS_AT_ONCE", 32)  # whole batches, so that no sum is taken in another order
+    parts = train(table, recipe=recipe(1))
+    assert max(sizes) == 32 and sum(sizes) == 120
+    assert np.array_equal(parts.scores["auc"], whole.scores["auc"]) and same(weights(parts), weights(whole))

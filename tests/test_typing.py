@@ -4,9 +4,13 @@ import ast
 import importlib
 import inspect
 import pkgutil
+import textwrap
 from pathlib import Path
 
+import pytest
+
 import galmerge_da
+from galmerge_da.preprocessing import MatchPSF, PreprocessingRecipe
 
 STUB = Path(galmerge_da.__file__).parent / "__init__.pyi"
 
@@ -27,10 +31,9 @@ def test_the_stub_has_every_public_name():
 
 def public_callables():
     """(where, function) of all that a room offers: functions, and what classes have of their own."""
-    for module in pkgutil.iter_modules(galmerge_da.__path__):
-        if module.name.startswith("_"):
-            continue
-        room = importlib.import_module(f"galmerge_da.{module.name}")
+    names = [module.name for module in pkgutil.iter_modules(galmerge_da.__path__) if not module.name.startswith("_")]
+    for name in (*names, "adaptation.functional", "metrics.selection"):
+        room = importlib.import_module(f"galmerge_da.{name}")
         for name in getattr(room, "__all__", ()):
             thing = getattr(room, name)
             if inspect.isfunction(thing):
@@ -56,3 +59,15 @@ def test_every_public_function_and_method_has_types():
         if names or signature.return_annotation is signature.empty:
             bare[where] = names
     assert bare == {}
+
+
+@pytest.mark.parametrize("kind", [PreprocessingRecipe, MatchPSF])
+def test_what_type_checkers_see_of_a_constructor_has_its_fields_and_defaults(kind):
+    (written,) = [
+        node
+        for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(kind))))
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__"
+    ]
+    real = list(inspect.signature(kind).parameters.values())
+    assert [each.arg for each in written.args.args] == ["self", *(each.name for each in real)]
+    assert [ast.literal_eval(each) for each in written.args.defaults] == [each.default for each in real]

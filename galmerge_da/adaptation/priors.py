@@ -1,5 +1,6 @@
 """Alignment that knows the classes may be rarer in the target than in the source."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from galmerge_da.options import Options, option
 __all__ = ["AlignmentLoss", "AlignmentOptions", "TargetPrior"]
 
 if TYPE_CHECKING:
-    _Shares = tuple[float, ...] | None
+    _Shares = Sequence[float] | None
 else:
     _Shares = tuple  # the kind that `Options` checks
 

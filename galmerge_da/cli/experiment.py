@@ -27,10 +27,10 @@ _SEEDS = click.option(
 )
 
 
-def _run_option(known):
+def _run_option(known, default="all"):
     """``--run``, which takes the names that are known."""
     return click.option(
-        "--run", "names", multiple=True, show_default="all", metavar="NAME", help=f"{', '.join(known)}; repeat it."
+        "--run", "names", multiple=True, show_default=default, metavar="NAME", help=f"{', '.join(known)}; repeat it."
     )
 
 
@@ -39,7 +39,7 @@ def _choose(names, runs):
     known = {run.name: run for run in runs}
     if unknown := [name for name in names if name not in known]:
         raise click.UsageError(f"no run {unknown[0]!r}; there are {', '.join(known)}")
-    return [known[name] for name in names] if names else list(runs)
+    return [known[name] for name in dict.fromkeys(names)] if names else list(runs)
 
 
 _PROGRESS = click.option("--progress/--no-progress", default=True, help="Show progress bars.")
@@ -59,7 +59,7 @@ def experiment():
 )
 @click.option("--epochs", type=click.IntRange(min=1), default=20, help="Passes over the source.")
 @click.option("--backbone", "backbones", multiple=True, show_default="deepmerge", help="Network; repeat it.")
-@_run_option(PAIR_RUNS)
+@_run_option(PAIR_RUNS, "all; TL+MMD if the target is real")
 @click.option("--data", help="A published data set that has been downloaded, instead of simulated galaxies.")
 @click.option(
     "--ledger",
@@ -76,6 +76,8 @@ def sim_to_sim(output, number, epochs, backbones, names, data, ledger, full, see
     from galmerge_da.experiments.sim_to_sim import RUNS, TRANSFER
 
     runs = _choose(names, (*RUNS, TRANSFER)) if names else None
+    if TRANSFER.name in names and data is None:
+        raise click.UsageError(f"{TRANSFER.name} needs --data: it starts from a published pair")
     backbones = backbones or (("deepmerge", "resnet18", "resnet-rings") if full else ("deepmerge",))
     run_sim_to_sim(
         output, data=data, n=number or (15000 if full else 6000), epochs=epochs, seeds=seeds, backbones=backbones,

@@ -7,7 +7,7 @@ with the target's images as well, and both are scored on galaxies of both
 domains that neither was trained on or adapted to.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import product
 from os import PathLike
 from pathlib import Path
@@ -37,7 +37,7 @@ def run_demo(
     n: int = 2000,
     epochs: int = 15,
     seed: int = 1,
-    surveys: tuple[str, str] = ("deepmerge-z2-pristine", "deepmerge-z2"),
+    surveys: Sequence[str] = ("deepmerge-z2-pristine", "deepmerge-z2"),
     progress: bool = False,
 ) -> Table:
     """Simulate, train without and with adaptation, classify, report.

@@ -92,7 +92,7 @@ def report_real(
     tables = {}
     if scores is not None:
         truth = np.asarray(catalogue[label]).astype(int)
-        lines = choose_lines(catalogue, [*runs, baseline], best)
+        lines = choose_lines(catalogue, [*runs, baseline], best, baseline)
         curves = {"real galaxies": {name: [(truth, each) for each in seed_columns(catalogue, name)] for name in lines}}
         held = "Each galaxy by models that have not seen it; mean and standard deviation over seeds."
         if not {*runs, baseline} <= set(lines):
@@ -121,7 +121,7 @@ def report_real(
     return page
 
 
-def choose_lines(catalogue, names, best):
+def choose_lines(catalogue, names, best, baseline):
     """Which scores are drawn as lines: no more than can be told apart, the usual ones before others.
 
     Parameters
@@ -130,8 +130,8 @@ def choose_lines(catalogue, names, best):
         As `run_sim_to_real` gives it.
     names : sequence of str
         Its scores that may be drawn; the random forest may be, too, if it is there.
-    best : str
-        One of the names, drawn in any case.
+    best, baseline : str
+        Two of the names, drawn in any case.
 
     Returns
     -------
@@ -139,7 +139,7 @@ def choose_lines(catalogue, names, best):
         In the order in which lines are given their colours.
     """
     there = [*names, *(name for name in ("random forest",) if name in catalogue.colnames and name not in names)]
-    chosen = list(dict.fromkeys(name for name in (best, *_LINES, *there) if name in there))[: len(_LINES)]
+    chosen = list(dict.fromkeys(name for name in (best, baseline, *_LINES, *there) if name in there))[: len(_LINES)]
     return sorted(chosen, key=[*_LINES, *there].index)
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from astropy.table import Table
 from scipy.special import logit
 
+from galmerge_da.exceptions import ConfigError
 from galmerge_da.experiments.real_data import SURVEY, assign_folds, read_survey, sdss_field
 from galmerge_da.experiments.real_scores import mean_rank
 from galmerge_da.experiments.real_shapes import SHAPES, score_shapes
@@ -60,6 +61,11 @@ class RealRun:
         A second round: the tenth of the target galaxies that this other run, trained on the same ones, ranks
         highest (mean over its seeds) goes into no composite. Composites take every galaxy for a non-merger, and
         most of the few real mergers should be in that tenth.
+
+    Raises
+    ------
+    ConfigError
+        If the name has a comma.
     """
 
     name: str
@@ -67,6 +73,10 @@ class RealRun:
     composites: float = 0.0
     transfer: bool = False
     after: "RealRun | None" = None
+
+    def __post_init__(self) -> None:
+        if "," in self.name:  # commas part the names in the header of a catalogue
+            raise ConfigError(f"the name of a run must have no comma, got {self.name!r}")
 
     @property
     def sees_target(self) -> bool:

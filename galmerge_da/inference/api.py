@@ -43,7 +43,7 @@ def classify(
     pixel_scale: Quantity | str | None = None,
     psf_fwhm: Quantity | str | None = None,
     zero_point: float | Sequence[float] | _Array | Quantity | None = None,
-    mask: str | _Array | None = None,
+    mask: str | Sequence[str] | _Array | None = None,
     radius: str | Quantity | _Array | None = None,
     threshold: float | None = None,
     device: object = None,

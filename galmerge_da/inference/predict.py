@@ -31,7 +31,7 @@ def predict_logits(
     network : `~torch.nn.Module`
         ``(N, C, H, W) -> features, logits``; moved to ``device``. It is
         evaluated as in inference and left in the mode it was in.
-    frames : `~numpy.ndarray` of float32, or CPU `~torch.Tensor`, shape (N, C, H, W)
+    frames : `~numpy.ndarray` of float32, or `~torch.Tensor`, shape (N, C, H, W)
         Linear frames.
     device : `~torch.device`
     batch_size : int, optional

@@ -71,6 +71,18 @@ def find_sources(
     masks: object = None,
     return_segments: Literal[True],
 ) -> tuple[Table, Array | list[Array]]: ...
+@overload
+def find_sources(
+    image: object,
+    *,
+    n_sigma: float = 3.0,
+    n_pixels: int = 10,
+    deblend: bool = True,
+    bands: Sequence[str] | None = None,
+    weights: object = None,
+    masks: object = None,
+    return_segments: bool,
+) -> Table | tuple[Table, Array | list[Array]]: ...
 def find_sources(
     image: object,
     *,

@@ -265,7 +265,9 @@ class errors_of:
 
 
 def _unresolved(error):
-    """The error of the look-up of a host's name that led to an error, or None."""
+    """The error of the look-up of a host's name that led to an error of the connection, or None."""
+    if not isinstance(error, OSError):
+        return None
     while error is not None and not isinstance(error, socket.gaierror):
         error = error.__cause__ or error.__context__
     return error

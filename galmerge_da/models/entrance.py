@@ -5,7 +5,7 @@ and travel with the weights, so that training on augmented frames and
 inference on clean ones go through the same code.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -98,7 +98,7 @@ class EntranceConfig:
     unsharp: bool = False
     faint: bool = False
     colour: bool = True
-    percentiles: tuple[float, float] = (1.0, 99.5)
+    percentiles: Sequence[float] = (1.0, 99.5)
     normalisation: Literal["frozen", "image"] = "frozen"
 
     def __post_init__(self):

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 import pluggy
 
@@ -47,7 +48,7 @@ class PluginRecord:
     """
 
     kind: str
-    spec: LossSpec | BackboneSpec | SurveySpec
+    spec: Any
     distribution: str
     version: str
 

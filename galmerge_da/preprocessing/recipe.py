@@ -1,6 +1,6 @@
 """How frames are made: the part of preprocessing that travels with a model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Self
@@ -87,13 +87,13 @@ class PreprocessingRecipe(Options):
 
         def __init__(
             self,
-            bands: list[str] | tuple[str, ...] | None = None,
+            bands: Sequence[str] | None = None,
             size: int = 75,
             scale: str = "radius",
             frame_radii: float = 7.2,
             background: SubtractBackground | Mapping[str, Any] | str = "edge",
             pixel_scale: float | None = None,
-            trained_scales: list[float] | tuple[float, float, float] | None = None,
+            trained_scales: Sequence[float] | None = None,
             flux: ConvertFlux | Mapping[str, Any] | None = None,
             neighbours: MaskNeighbours | Mapping[str, Any] | None = None,
             psf: MatchPSF | Mapping[str, Any] | None = None,

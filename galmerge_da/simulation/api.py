@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 from importlib.metadata import version
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import astropy.units as u
 import numpy as np
@@ -73,7 +73,7 @@ def simulate(
     survey: str | SurveySpec = "deepmerge-z2",
     *,
     seed: int = 0,
-    classes: str | Sequence[Literal["nonmerger", "merger"]] = CLASSES,
+    classes: str | Sequence[str] = CLASSES,
     n_jobs: int | None = None,
     progress: bool = False,
 ) -> Table:

@@ -20,6 +20,9 @@ from galmerge_da.training.watch import TRACED, look, needs_features, score_selec
 
 __all__ = ["TrainingRun"]
 
+#: Frames that are copied on the device at once: a whole split would want its memory twice.
+_ROWS_AT_ONCE = 4096
+
 
 class TrainingRun:
     """A network on its way through the epochs.
@@ -347,4 +350,6 @@ class TrainingRun:
         rows : `~torch.Tensor` of int64, shape (N,)
         """
         rows = domain.rows(split)
-        return np.asarray(predict_logits(self.network, self._frames(domain, rows), device=self.device)), rows
+        parts = rows.split(_ROWS_AT_ONCE)
+        logits = [predict_logits(self.network, self._frames(domain, part), device=self.device) for part in parts]
+        return np.concatenate(logits), rows

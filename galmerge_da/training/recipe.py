@@ -169,10 +169,10 @@ class TrainingOptions:
     epochs: int = 200
     batch_size: int = 128
     learning_rate: float = 1e-3
-    betas: tuple[float, float] = (0.7, 0.8)
+    betas: Sequence[float] = (0.7, 0.8)
     weight_decay: float = 1e-3
     patience: int = 20
-    fractions: tuple[float, float, float] = (0.7, 0.1, 0.2)
+    fractions: Sequence[float] = (0.7, 0.1, 0.2)
     selector: str = "source_validation"
     watch: Sequence[str] = ("entropy", "infomax", "snd", "bnm")
     trace: bool = False

@@ -69,7 +69,7 @@ def color_composite(images: ArrayLike, *, order: Iterable[int] | None = None) ->
 
 def plot_montage(
     images: ArrayLike,
-    titles: Sequence[str] | None = None,
+    titles: Sequence[str] | NDArray[np.str_] | None = None,
     ax: Axes | None = None,
     *,
     n_columns: int = 8,

@@ -171,5 +171,5 @@ def mistakes(cutouts: Cutouts, folder: Path) -> None:
     PreprocessingRecipe(sise=75)  # type: ignore[call-arg]
     find_nucleus(np.zeros((1, 8, 8)))  # type: ignore[call-arg]
     RealRun("mine", ["mmd"])  # type: ignore[arg-type]
-    simulate(3, classes=("spiral",))  # type: ignore[arg-type]
+    simulate("3")  # type: ignore[arg-type]
     cutouts.pixels  # type: ignore[attr-defined]  # noqa: B018
