@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from astropy.table import Table
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from galmerge_da.exceptions import ConfigError, InputError, InputWarning
@@ -294,6 +294,7 @@ def test_no_rows_give_no_frames():
     stretched=st.booleans(),
     seed=st.integers(0, 10),
 )
+@example(height=8, width=8, radius=None, value=-1e38, fraction=1.0, scale="radius", stretched=False, seed=0)
 def test_no_row_raises_and_every_frame_is_finite(height, width, radius, value, fraction, scale, stretched, seed):
     rng = np.random.default_rng(seed)
     image = rng.normal(3, 1, (2, height, width)).astype(np.float32)

@@ -50,7 +50,7 @@ def _check_bands(stack):
     """Flag images with a band whose light and noise are both far from those of the bands next to it in wavelength."""
     height, width = stack.images.shape[2:]
     y, x = (slice(int(n * (1 - _MIDDLE) / 2), -int(n * (1 - _MIDDLE) / 2) or None) for n in (height, width))
-    light = stack.images[..., y, x].mean(axis=(2, 3)) - stack.level
+    light = stack.images[..., y, x].mean(axis=(2, 3), dtype=np.float64) - stack.level
     unit = np.zeros(len(stack.zero_point)) if np.isnan(stack.zero_point).any() else stack.zero_point
     known = wavelengths(stack.bands or ())
     order = np.argsort(known) if known and None not in known else np.arange(len(unit))
