@@ -47,4 +47,4 @@ for name, result in {"without adaptation": plain, "MMD": adapted}.items():
     for domain, table in {"source": new_source, "target": new_target}.items():
         probability = np.asarray(result.classifier.classify(table)["merger_prob"])
         curves[f"{name}, {domain}"] = np.asarray(table["label"]), probability
-plot_roc(curves, right)
+_ = plot_roc(curves, right)
