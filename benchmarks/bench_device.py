@@ -43,8 +43,8 @@ def main(device, n, rounds):
     """Print seconds on both and how many times faster the first is."""
     surveys = ("deepmerge-z2-pristine", "deepmerge-z2")
     source, target = (simulate(n, survey, seed=1, n_jobs=os.cpu_count()) for survey in surveys)
-    kind = torch.cuda.get_device_name(device) if device.type == "cuda" else device
-    print(f"{kind}, {torch.get_num_threads()} threads, torch {torch.__version__}", flush=True)
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device
+    print(f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}", flush=True)
     kinds = (device, torch.device("cpu"))
     for name, adapt in ADAPT.items():
         times = {kind: [] for kind in kinds}
