@@ -8,6 +8,7 @@ the frames of the stand-in are smaller than what they are put together from.
 """
 
 import argparse
+import math
 
 from galmerge_da.experiments import RealRun, run_sim_to_real, score_real
 
@@ -27,11 +28,16 @@ def main(folder, n, n_jobs):
     catalogue = run_sim_to_real(folder, None, runs=RUNS, n=n, n_folds=2, n_jobs=n_jobs)
     scores = score_real(catalogue, "label", [run.name for run in RUNS], references=("noDA",))
     for row in scores:
-        spread = [f"{row[f'{name}_seeds']:.3f} +- {row[f'{name}_seeds_sd']:.3f}" for name in ("auc", "ap")]
+        spread = [with_spread(row[f"{name}_seeds"], row[f"{name}_seeds_sd"]) for name in ("auc", "ap")]
         less = []
         for name in (f"{score}_minus_noDA" for score in ("auc", "ap")):
             less.append(f"{row[name]:+.3f} [{row[f'{name}_low']:+.3f}, {row[f'{name}_high']:+.3f}]")
         print(f"{row['run']}: AUC {spread[0]}, AP {spread[1]} a seed; of the mean less noDA: {less[0]}, {less[1]}")
+
+
+def with_spread(mean, sd):
+    """A score over seeds; the spread only where there are seeds."""
+    return f"{mean:.3f}" + (f" +- {sd:.3f}" if math.isfinite(sd) else "")
 
 
 if __name__ == "__main__":
