@@ -1,5 +1,7 @@
 """``galmerge experiment``: options reach the studies, labels are looked at only with a ledger."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -41,6 +43,8 @@ def test_the_help_lists_the_runs():
             ["-n", 300, "--seed", 7, "--epochs", 2, "--backbone", "resnet18", "--data", "deepmerge-simsim"],
             {"n": 300, "seeds": (7,), "epochs": 2, "backbones": ("resnet18",), "data": "deepmerge-simsim"},
         ),
+        (["--data", "deepmerge-simsim", "--downloads", "."], {"downloads": Path("."), "ceiling": None}),
+        (["--no-ceiling"], {"downloads": None, "ceiling": False}),
     ],
 )
 def test_options_reach_sim_to_sim(monkeypatch, tmp_path, arguments, expected):
@@ -60,6 +64,10 @@ def test_options_reach_sim_to_sim(monkeypatch, tmp_path, arguments, expected):
 def test_a_run_that_sim_to_sim_does_not_have(tmp_path):
     done = run("sim-to-sim", "-o", tmp_path / "out", "--run", "ADA", "--run", "composites")
     assert done.exit_code == 2 and "no run 'composites'; there are noDA, MMD" in done.stderr
+    done = run("sim-to-sim", "-o", tmp_path / "out", "--ledger", tmp_path / "looks.jsonl")
+    assert done.exit_code == 2 and "--ledger needs --data" in done.stderr
+    done = run("sim-to-sim", "-o", tmp_path / "out", "--backbone", "resnet19")
+    assert done.exit_code == 1 and "did you mean 'resnet18'" in done.stderr and not (tmp_path / "out").exists()
     done = run("sim-to-sim", "-o", tmp_path / "out", "--run", "TL+MMD")
     assert done.exit_code == 2 and "TL+MMD needs --data" in done.stderr
 
@@ -108,12 +116,41 @@ def test_one_run_is_trained_on_all_galaxies_if_asked(real):
     assert given["final"]["run"].name == "composites" and given["final"]["seed"] == 4
 
 
-def test_labels_are_looked_at_once_and_the_look_is_written_down(real, tmp_path):
+@pytest.fixture
+def labelled(tmp_path):
+    """A table of pictures with labels."""
+    path = tmp_path / "set" / "t.csv"
+    path.parent.mkdir()
+    path.write_text("file,merger,fold,name\na.jpg,1,0,x\nb.jpg,0,1,y\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--label", "mergre"], "no column 'mergre'; did you mean 'merger'"),
+        (["--label", "merger", "--kind", "kind"], "no column 'kind'"),
+        (["--label", "fold"], "a column 'fold' of its own"),
+        (["--label", "name"], "does not hold numbers"),
+        (["--label", "merger", "--ledger", "nowhere/looks.jsonl"], "no such folder"),
+    ],
+)
+def test_what_a_look_needs_is_there_before_anything_is_trained(real, labelled, tmp_path, options, words):
+    given, folder = real
+    options = ["--ledger", tmp_path / "looks.jsonl", *options]
+    done = run("sim-to-real", labelled, "--image", "file", "-o", folder, *options)
+    assert done.exit_code in (1, 2) and words in done.stderr and "Traceback" not in done.stderr
+    assert not given and not folder.exists()
+
+
+def test_labels_are_looked_at_once_and_the_look_is_written_down(real, labelled, tmp_path):
     given, folder = real
     ledger = tmp_path / "looks.jsonl"
     done = run(
         "sim-to-real",
-        "set/t.csv",
+        labelled,
+        "--image",
+        "file",
         "--run",
         "noDA",
         "--run",
@@ -146,6 +183,10 @@ def test_the_stand_in_has_labels_of_its_own(real):
 def test_the_command_asks_for_a_ledger_and_for_runs_that_exist(tmp_path):
     done = run("sim-to-real", "t.fits", "--label", "merger", "-o", tmp_path / "out")
     assert done.exit_code == 2 and "needs --ledger" in done.stderr
+    done = run("sim-to-real", "t.fits", "--ledger", tmp_path / "looks.jsonl", "-o", tmp_path / "out")
+    assert done.exit_code == 2 and "--ledger needs --label" in done.stderr
+    done = run("sim-to-real", "--label", "merger", "--ledger", tmp_path / "looks.jsonl", "-o", tmp_path / "out")
+    assert done.exit_code == 2 and "--label needs GALAXIES" in done.stderr
     done = run("sim-to-real", "t.fits", "--run", "best", "-o", tmp_path / "out")
     assert done.exit_code == 2 and "no run 'best'" in done.stderr
     done = run("sim-to-real", "deepmerge-simreal", "-o", tmp_path / "out")

@@ -11,7 +11,7 @@ import pytest
 from astropy.table import MaskedColumn, Table
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
-from galmerge_da.evaluation import append_look, read_ledger, rotational_asymmetry_table, score_catalog
+from galmerge_da.evaluation import append_look, check_ledger, read_ledger, rotational_asymmetry_table, score_catalog
 from galmerge_da.exceptions import InputError
 from galmerge_da.io import Cutouts, open_cutouts
 from galmerge_da.photometry import edge_background, rotational_asymmetry
@@ -115,6 +115,16 @@ def test_a_look_never_harms_what_is_there(tmp_path):
         with pytest.raises(InputError, match="figure"):
             append_look(path, dataset="c", command="x", figures=wrong)
     assert len(read_ledger(path)) == 2
+
+
+def test_a_ledger_is_checked_before_the_look(tmp_path):
+    check_ledger(tmp_path / "looks.jsonl")
+    assert not (tmp_path / "looks.jsonl").exists()
+    with pytest.raises(InputError, match="cannot be written to: no such folder"):
+        check_ledger(tmp_path / "nowhere" / "looks.jsonl")
+    (tmp_path / "text.txt").write_text("not a ledger\n")
+    with pytest.raises(InputError, match="line 1: not a look"):
+        check_ledger(tmp_path / "text.txt")
 
 
 def test_looks_at_the_same_time_are_all_kept(tmp_path):

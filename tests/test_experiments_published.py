@@ -96,7 +96,7 @@ def test_a_pair_that_was_not_downloaded_is_not_fetched(tmp_path):
 def test_the_study_runs_on_a_downloaded_pair(pair, tmp_path, monkeypatch):
     monkeypatch.setattr("galmerge_da.training.api._COLLAPSED", 2.0)  # one epoch is not enough to learn
     scores, summary = run_sim_to_sim(tmp_path / "study", data=NAME, n=None, epochs=1, seeds=(1,), runs=RUNS)
-    assert {"noDA", "MMD"} < set(summary["run"])
+    assert {"noDA", "MMD", "target labels"} < set(summary["run"])
     assert np.all(np.isfinite(scores["auc"]))
     splits = Table.read(next((tmp_path / "study" / "runs").glob("mmd-*")) / "splits.ecsv")
     where = {}
@@ -118,6 +118,7 @@ def test_real_galaxies_need_a_ledger_and_have_a_run_that_starts_from_simulated_o
     _, summary = run_sim_to_sim(tmp_path / "study", **study, runs=(*RUNS, TRANSFER), ledger=ledger)
     rows = {row["run"]: row for row in summary if row["domain"] == "target"}
     (look,) = read_ledger(ledger)
+    assert "target labels" not in rows and "target's labels" not in look["note"]  # nobody asked for it
     assert look["dataset"] == REAL and look["TL+MMD_auc"] == pytest.approx(rows["TL+MMD"]["auc"])
     assert [rows[name]["auc_published"] for name in ("noDA", "MMD", "TL+MMD")] == [0.58, 0.60, 0.76]
     for seed in (1, 2):

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
 
 from galmerge_da import simulate
-from galmerge_da.exceptions import ConfigError, InputError
+from galmerge_da.evaluation import append_look
+from galmerge_da.exceptions import ConfigError, InputError, InputWarning
 from galmerge_da.experiments import (
     RealRun,
     compare_selectors,
@@ -28,6 +29,7 @@ from galmerge_da.experiments.real_report import choose_lines
 from galmerge_da.experiments.real_scores import completeness_at_purity, mean_rank
 from galmerge_da.experiments.sim_to_real import without_highest
 from galmerge_da.experiments.study import load_run
+from galmerge_da.flags import Flag
 from galmerge_da.inference import MergerClassifier
 from galmerge_da.training.selection import SELECTORS
 from galmerge_da.visualization._axes import run_styles
@@ -56,6 +58,9 @@ def test_a_field_is_run_camcol_and_field():
     fields = sdss_field(ids)
     assert fields[0] == fields[1] and len(set(fields)) == 3
     assert np.array_equal(sdss_field([str(each) for each in ids]), fields)
+    for wrong in (["a", "b"], [1.5, 2.5], np.ma.MaskedArray([1, 2], [False, True])):
+        with pytest.raises(InputError, match="object ids of SDSS are whole numbers"):
+            sdss_field(wrong)
 
 
 @settings(deadline=None, max_examples=60)
@@ -110,6 +115,37 @@ def test_a_galaxy_without_a_score_is_not_passed_over(catalogue):
         score_real(catalogue, "label", ["good"], n_bootstrap=2)
     with pytest.raises(InputError, match="no column 'best'"):
         score_real(catalogue, "label", ["best"], n_bootstrap=2)
+
+
+def test_galaxies_without_a_label_or_a_usable_picture_are_left_out_and_counted(catalogue):
+    known = np.arange(600) % 7 > 0
+    partly = catalogue.copy()
+    partly["label"] = np.where(known, catalogue["label"], -1)
+    partly["flags"] = np.where(np.arange(600) < 10, Flag.NOT_CLASSIFIED | Flag.BLANK, Flag.MASKED)
+    partly["good_seed1"][:10] = np.nan
+    partly["asymmetry"][11] = np.nan  # not measured: in the middle
+    some = known & (np.arange(600) >= 10)
+    (row, baseline) = score_real(partly, "label", ["good"], n_bootstrap=3)
+    assert (row["n"], row["n_left_out"]) == (some.sum(), 600 - some.sum())
+    assert row["auc"] == pytest.approx(roc_auc_score(catalogue["label"][some], catalogue["good"][some]))
+    filled = np.array(catalogue["asymmetry"])
+    filled[11] = np.median(filled[some & (np.arange(600) != 11)])
+    assert baseline["auc"] == pytest.approx(roc_auc_score(catalogue["label"][some], filled[some]))
+
+
+@pytest.mark.parametrize(
+    ("labels", "kind", "words"),
+    [
+        (["yes", "no"] * 300, None, "does not hold numbers"),
+        ([0, 2] * 300, None, r"must be 0 or 1, got \[(np.float64\()?2.0"),
+        ([0, -1] * 300, None, "scores need mergers and others"),
+        ([0, 1] * 300, "kinds", "no column 'kinds'; did you mean 'kind'"),
+    ],
+)
+def test_labels_that_cannot_be_scored_by(catalogue, labels, kind, words):
+    catalogue["label"] = labels
+    with pytest.raises(InputError, match=words):
+        score_real(catalogue, "label", ["good"], kind=kind, n_bootstrap=2)
 
 
 def test_a_mean_rank_is_of_each_group_alone_and_does_not_lose_a_galaxy():
@@ -295,6 +331,43 @@ def test_the_study_classifies_every_galaxy_by_models_that_have_not_seen_it(tmp_p
     again = run_sim_to_real(tmp_path, galaxies, **settings)
     assert np.array_equal(again["pairs"], catalogue["pairs"])
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("model.safetensors")}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:the classifier puts")
+def test_a_picture_that_cannot_be_used_takes_part_in_nothing_and_columns_are_kept(tmp_path):
+    galaxies = simulate(48, "sdss-jpeg", seed=78)
+    galaxies["image"][5] = 0
+    galaxies["fold"], galaxies["noDA"], galaxies["flags"] = "mine", 7, 9
+    runs = [RealRun("noDA"), RealRun("pairs", composites=0.2)]
+    (tmp_path / "scores.ecsv").write_text("of an earlier catalogue")
+    settings = dict(runs=runs, n=200, epochs=1, seeds=(1,), n_folds=2)
+    with pytest.warns(InputWarning) as warned:
+        catalogue = run_sim_to_real(tmp_path, galaxies, **settings)
+    said = [str(each.message) for each in warned]
+    for name, value in (("fold", "mine"), ("noDA", 7), ("flags", 9)):
+        assert np.all(catalogue[f"{name}_in"] == value) and any(f"it is called '{name}_in'" in each for each in said)
+    assert catalogue["flags"][5] & Flag.BLANK and not np.any(catalogue["flags"][np.arange(48) != 5] & Flag.BLANK)
+    for name in ("noDA", "pairs", "pairs+asymmetry", "pairs unturned", "asymmetry", "Gini-M20", "random forest"):
+        assert np.flatnonzero(~np.isfinite(catalogue[name])).tolist() == [5]
+    (path,) = (tmp_path / "data").glob(f"target-without-fold{1 - catalogue['fold'][5]}-*.fits")
+    assert len(Table.read(path)) == np.sum(catalogue["fold"] == catalogue["fold"][5]) - 1
+    assert not (tmp_path / "scores.ecsv").exists()
+    scores = score_real(catalogue, "label", ["noDA", "pairs"], n_bootstrap=5)
+    assert set(scores["n_left_out"]) == {1}
+    selectors = compare_selectors(tmp_path, catalogue, "label")
+    labelled = {"scores": scores, "selectors": selectors, "label": "label"}
+    page = report_real(tmp_path, catalogue, call="a call", **labelled).read_text()
+    assert "48, 1 of them without a usable picture" in page and "none: the galaxies are a simulated stand-in" in page
+    append_look(tmp_path / "looks.jsonl", dataset="mine", command="", figures={})
+    seen = report_real(tmp_path, catalogue, call="a call", **labelled, ledger=tmp_path / "looks.jsonl", dataset="mine")
+    assert "1 at those of &#x27;mine&#x27; in the ledger" in seen.read_text()
+    with pytest.raises(InputError, match="no column 'objid'"):
+        run_sim_to_real(tmp_path / "other", galaxies, **settings, objid="objid")
+    assert not (tmp_path / "other").exists()
+    galaxies["image"] = 0
+    with pytest.raises(InputError, match="none of the 48 pictures can be used: .*BLANK"):
+        read_survey(tmp_path, galaxies["image",], image="image", survey="sdss-jpeg", n=6)
 
 
 def test_the_name_of_a_run_has_no_comma():

@@ -1,12 +1,14 @@
 """Runs of a study: trained once, used again, scored by selectors that see no label of the target, and by an oracle."""
 
+import shutil
+
 import numpy as np
 import pytest
 from astropy.table import Table
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.experiments import sim_to_sim, study
-from galmerge_da.experiments.study import Run, load_run, run_study
+from galmerge_da.experiments.study import Run, load_run, made_by_this_version, run_study
 from galmerge_da.experiments.study_tables import (
     SCORES,
     format_summary,
@@ -89,6 +91,26 @@ def test_a_finished_run_is_not_trained_again(finished, monkeypatch):
     with pytest.raises(AssertionError, match="trained again"):
         other = {**RECIPE, "training": {**RECIPE["training"], "epochs": 2}}
         run_study(*arguments, recipe=other, seeds=(1,))
+
+
+def test_a_damaged_run_says_which_folder_to_remove(finished, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(finished[1][0].folder, folder)
+    whole = (folder / "trace.npz").read_bytes()
+    for part in (b"", whole[: len(whole) // 2]):
+        (folder / "trace.npz").write_bytes(part)
+        with pytest.raises(InputError, match="run is damaged .*remove it, and the run is trained again"):
+            load_run(folder)
+
+
+def test_what_another_version_made_is_not_used_again(finished, tmp_path, monkeypatch):
+    path, _, _ = sim_to_sim.simulate_pair(tmp_path, 4)
+    assert made_by_this_version(path) and not made_by_this_version(tmp_path / "none.fits")
+    monkeypatch.setattr(study, "version", lambda name: "99.0")
+    assert not made_by_this_version(path)
+    monkeypatch.setattr(study, "train", lambda *args, **options: pytest.fail("trained again"))
+    with pytest.raises(pytest.fail.Exception, match="trained again"):
+        run_study(*finished[0], recipe=RECIPE, seeds=(1,))
 
 
 def test_a_run_may_start_from_another(finished):

@@ -35,6 +35,7 @@ def test_it_was_made_by_its_recipe_with_composites(tables):
     total, composites = simulated["n"] * 5 // 3, simulated["n"] * 2 // 3
     made = f"{total} galaxies, simulated with seed {simulated['seed']}, {composites} of them composites"
     assert provenance["source"] == f"{simulated['survey']} ({made})"
+    assert provenance["adapted"] and provenance["composites"] == composites
 
 
 def test_the_galaxies_it_has_seen_are_listed():
@@ -55,6 +56,7 @@ def test_it_finds_mergers_among_galaxies_it_has_not_seen():
     galaxies = simulate(120, "sdss-jpeg", seed=5)
     catalogue = classify(galaxies)
     assert np.all(np.isfinite(catalogue["merger_prob"]))
+    assert catalogue.meta["GMADAPT"] == "6000 composites"
     assert roc_auc_score(galaxies["label"], catalogue["merger_prob"]) > 0.8
     assert catalogue.meta["GMSHA256"] == MergerClassifier.load(default_model_path()).weights_sha256
 

@@ -66,22 +66,37 @@ def experiment():
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where a look at labels of real galaxies is written down; --data with such needs it.",
 )
+@click.option(
+    "--downloads",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Folder of 'galmerge download -o', for --data.  [default: astropy's cache]",
+)
+@click.option(
+    "--ceiling/--no-ceiling",
+    default=None,
+    show_default="unless the target is real",
+    help="Also train on the target's labels: what adaptation could reach.",
+)
 @click.option("--full", is_flag=True, help="The paper's size, and the networks resnet18 and resnet-rings too.")
 @_SEEDS
 @_N_JOBS
 @_PROGRESS
-def sim_to_sim(output, number, epochs, backbones, names, data, ledger, full, seeds, jobs, progress):
+def sim_to_sim(
+    output, number, epochs, backbones, names, data, ledger, downloads, ceiling, full, seeds, jobs, progress
+):  # fmt: skip
     """From idealised to noisy images of simulated galaxies: five runs beside the poster's."""
     from galmerge_da.experiments import run_sim_to_sim
     from galmerge_da.experiments.sim_to_sim import RUNS, TRANSFER
 
     runs = _choose(names, (*RUNS, TRANSFER)) if names else None
+    if data is None and (ledger or downloads):
+        raise click.UsageError(f"{'--ledger' if ledger else '--downloads'} needs --data: simulated galaxies have none")
     if TRANSFER.name in names and data is None:
         raise click.UsageError(f"{TRANSFER.name} needs --data: it starts from a published pair")
     backbones = backbones or (("deepmerge", "resnet18", "resnet-rings") if full else ("deepmerge",))
     run_sim_to_sim(
         output, data=data, n=number or (15000 if full else 6000), epochs=epochs, seeds=seeds, backbones=backbones,
-        runs=runs, ledger=ledger, n_jobs=jobs, progress=progress,
+        runs=runs, ledger=ledger, downloads=downloads, ceiling=ceiling, n_jobs=jobs, progress=progress,
     )  # fmt: skip
     click.echo((output / "summary.txt").read_text(), nl=False)
 
@@ -140,14 +155,21 @@ def sim_to_real(
         score_real,
         train_for_survey,
     )
+    from galmerge_da.io import open_cutouts
     from galmerge_da.io.downloads import DATASETS
 
     if label and not ledger:
         raise click.UsageError("--label needs --ledger: every look at labels is written down")
+    if not label and (ledger or kind):
+        raise click.UsageError(f"{'--ledger' if ledger else '--kind'} needs --label, a column to score by")
+    if label and galaxies is None:
+        raise click.UsageError("--label needs GALAXIES; a stand-in is scored by labels of its own")
     if galaxies in DATASETS and not Path(galaxies).exists():
         raise click.UsageError(f"published data are taken by 'galmerge experiment sim-to-sim --data {galaxies}'")
     runs = _choose(names, REAL_RUNS)
     last = _choose([final], REAL_RUNS)[0] if final else None
+    if label:
+        _check_labels(open_cutouts(galaxies, image=image, survey=survey, radius=radius).table, label, kind, ledger)
     catalogue = run_sim_to_real(
         output, galaxies, image=image, survey=survey, radius=radius, objid=objid, runs=runs, n=number, epochs=epochs,
         seeds=seeds, n_folds=folds, n_jobs=jobs, progress=progress,
@@ -159,21 +181,42 @@ def sim_to_real(
         )  # fmt: skip
     call = f"galmerge experiment sim-to-real {shlex.join(map(_without_folders, sys.argv[3:]))}"
     scores = selectors = None
+    dataset = Path(galaxies).resolve().parent.name if galaxies else "stand-in"
     if galaxies is None or label:
         label = label or "label"
         scored = [name for key in ("RUNS", "OTHERS") for name in catalogue.meta.get(key, "").split(",") if name]
         scores = score_real(
-            catalogue, label, scored, kind=kind, ledger=ledger,
-            dataset=Path(galaxies).resolve().parent.name if galaxies else "stand-in", command=call,
+            catalogue, label, scored, kind=kind, ledger=ledger, dataset=dataset, command=call,
             note="what each selector of epochs and the oracle would have picked is looked at too",
         )  # fmt: skip
-        selectors = compare_selectors(output, catalogue, label)
         for suffix in ("ecsv", "fits"):
             scores.write(output / f"scores.{suffix}", overwrite=True)
         show_table(_summarise(scores))
         click.echo("95%: intervals over seeds and galaxies; compl_50: completeness at 50% purity.")
-    page = report_real(output, catalogue, call=call, scores=scores, selectors=selectors, label=label)
+        if left_out := scores["n_left_out"][0]:
+            click.echo(
+                f"{left_out} galaxies are left out of the scores: no label, or by their flags no usable picture."
+            )
+        selectors = compare_selectors(output, catalogue, label)
+    page = report_real(
+        output, catalogue, call=call, scores=scores, selectors=selectors, label=label, ledger=ledger, dataset=dataset
+    )
     click.echo(f"{len(catalogue)} galaxies: {output / 'catalogue.fits'}, {page}")
+
+
+def _check_labels(table, label, kind, ledger):
+    """All that a look at labels needs, before hours of training."""
+    from galmerge_da.evaluation import check_ledger
+    from galmerge_da.experiments.real_scores import labelled_rows
+    from galmerge_da.options import suggest
+
+    for name in filter(None, (label, kind)):
+        if name not in table.colnames:
+            raise click.UsageError(f"the galaxies have no column {name!r}{suggest(name, table.colnames)}")
+        if name in ("flags", "fold", "asymmetry", *RUNS):
+            raise click.UsageError(f"the catalogue has a column {name!r} of its own: rename yours")
+    labelled_rows(table, label)
+    check_ledger(ledger)
 
 
 def _summarise(scores):

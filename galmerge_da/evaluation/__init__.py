@@ -6,7 +6,7 @@ from galmerge_da.evaluation.explain import Explanation, explain_galaxy
 from galmerge_da.evaluation.forest import ShapeClassifier, train_forest
 from galmerge_da.evaluation.frames import frames_table, make_frames
 from galmerge_da.evaluation.gradcam import gradcam
-from galmerge_da.evaluation.ledger import append_look, read_ledger
+from galmerge_da.evaluation.ledger import append_look, check_ledger, read_ledger
 from galmerge_da.evaluation.morphology import morphology_table
 from galmerge_da.evaluation.scores import score_catalog
 from galmerge_da.evaluation.selection import selection_report
@@ -15,6 +15,7 @@ __all__ = [
     "Explanation",
     "ShapeClassifier",
     "append_look",
+    "check_ledger",
     "domain_gap",
     "embed",
     "explain_galaxy",

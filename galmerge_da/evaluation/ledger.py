@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from astropy.table import Table
 
 from galmerge_da.exceptions import InputError
 
-__all__ = ["append_look", "read_ledger"]
+__all__ = ["append_look", "check_ledger", "read_ledger"]
 
 _TEXT = ("date", "version", "dataset", "command", "model_sha256", "note")
 
@@ -82,8 +83,29 @@ def append_look(
     return look
 
 
+def check_ledger(path: str | PathLike[str]) -> None:
+    """Check that a look can be written down, before it is prepared for hours.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The ledger; it need not be there yet.
+
+    Raises
+    ------
+    InputError
+        If the file or its folder cannot be written to, or a line is not a look.
+    """
+    path = Path(path)
+    if path.exists():
+        read_ledger(path)
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        reason = "no permission" if path.absolute().parent.is_dir() else "no such folder"
+        raise InputError(f"ledger {path} cannot be written to: {reason}")
+
+
 def read_ledger(path: str | PathLike[str]) -> Table:
-    """Every look, in the order they were made.
+    """Every look, in the order of the file, in which they were written down.
 
     Parameters
     ----------

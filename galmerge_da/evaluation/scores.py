@@ -54,7 +54,7 @@ def score_catalog(
     InputError
         If a column is missing, or the labels are not 0 and 1.
     """
-    labels, labelled = _labels(table, label)
+    labels, labelled = read_labels(table, label)
     columns = {probability: True} | ({asymmetry: False} if asymmetry is not None else {})
     rows = []
     for name, is_probability in columns.items():
@@ -107,7 +107,28 @@ def _numbers(table, name):
         raise InputError(f"column {name!r} does not hold numbers but {table[name].dtype}") from None
 
 
-def _labels(table, label):
+def read_labels(table, label):
+    """Labels of galaxies.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+    label : str
+        Column of numbers or truth values: 1 for a merger, 0 for another galaxy; masked, NaN or negative where nothing
+        is known.
+
+    Returns
+    -------
+    labels : `~numpy.ndarray` of int, shape (N,)
+        0 where nothing is known.
+    labelled : `~numpy.ndarray` of bool, shape (N,)
+        Where something is.
+
+    Raises
+    ------
+    InputError
+        If the column is missing, holds no numbers, or others than these.
+    """
     values = _numbers(table, label)
     labelled = values >= 0  # False for NaN
     if wrong := set(np.unique(values[labelled])) - {0.0, 1.0}:

@@ -9,13 +9,16 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from galmerge_da.exceptions import InputError
+from galmerge_da.experiments.study import made_by_this_version
+from galmerge_da.flags import Flag, decode_flags
+from galmerge_da.inference.catalogue import make_room
 from galmerge_da.io import open_cutouts, save_cutouts
 from galmerge_da.plugins import get_survey
 from galmerge_da.preprocessing import PreprocessingRecipe, preprocess
 from galmerge_da.simulation import simulate
 from galmerge_da.training.composites import composite_pairs
 
-__all__ = ["SurveyData", "assign_folds", "read_survey", "sdss_field", "stand_in"]
+__all__ = ["SurveyData", "assign_folds", "read_survey", "sdss_field", "seen_rows", "stand_in", "usable_rows"]
 
 SURVEY = "sdss-jpeg"
 #: Of the simulated source.
@@ -35,7 +38,7 @@ class SurveyData:
     reading : dict
         Keywords of `~galmerge_da.io.open_cutouts` that read it.
     table : `~astropy.table.Table`
-        Its rows.
+        Its rows, with ``flags``, as `galmerge_da.classify` has them.
     frames : `~astropy.table.Table`
         Linear frames of them, a table that reads like the simulated one.
     source : `~pathlib.Path`
@@ -100,30 +103,74 @@ def read_survey(folder, galaxies, *, image, survey, radius=None, n, progress=Fal
     Returns
     -------
     SurveyData
+
+    Raises
+    ------
+    InputError
+        If the pictures cannot be read, or none of them can be used.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    look = survey
+    folder, look = Path(folder), survey
     if galaxies is None:
         galaxies, look = stand_in(), SURVEY
         image, survey = "image", None
     reading = {"image": image, "survey": survey, "radius": radius}
-    source = folder / f"source-{look}-n{n}-seed{SEED}.fits"
-    if not source.is_file():
-        save_cutouts(simulate(n, look, seed=SEED, progress=progress), source)
     table = open_cutouts(galaxies, **reading).table.copy()
-    frames = _frames(galaxies, reading, get_survey(look).bands)
+    frames, flags = _frames(galaxies, reading, get_survey(look).bands)
+    make_room(table, "flags", stacklevel=4)
+    table["flags"] = flags
+    if not len(usable_rows(table)):
+        reasons = ", ".join(decode_flags(np.bitwise_or.reduce(flags)))
+        raise InputError(f"none of the {len(table)} pictures can be used: {reasons}")
+    folder.mkdir(parents=True, exist_ok=True)
+    source = folder / f"source-{look}-n{n}-seed{SEED}.fits"
+    if not made_by_this_version(source):
+        save_cutouts(simulate(n, look, seed=SEED, progress=progress), source, overwrite=True)
     return SurveyData(folder, galaxies, reading, table, frames, source, progress)
+
+
+def usable_rows(table):
+    """Rows of a survey or of a catalogue of it whose picture could be used.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        With ``flags``; without them all rows can be used.
+
+    Returns
+    -------
+    `~numpy.ndarray` of int64
+    """
+    flags = np.asarray(table["flags"]) if "flags" in table.colnames else np.zeros(len(table), int)
+    return np.flatnonzero((flags & Flag.NOT_CLASSIFIED) == 0)
+
+
+def seen_rows(table, fold):
+    """Rows that the models of a fold may adapt to: the usable ones of the other folds.
+
+    Parameters
+    ----------
+    table : `~astropy.table.Table`
+        With ``fold``.
+    fold : int
+
+    Returns
+    -------
+    `~numpy.ndarray` of int64
+    """
+    rows = usable_rows(table)
+    return rows[np.asarray(table["fold"])[rows] != fold]
 
 
 def _frames(galaxies, reading, bands):
     recipe = PreprocessingRecipe(bands=bands)
-    made = [preprocess(chunk, recipe).data for chunk in open_cutouts(galaxies, chunk_size=64, **reading)]
-    table = Table({"image": np.concatenate(made)})
+    made = [preprocess(chunk, recipe) for chunk in open_cutouts(galaxies, chunk_size=64, **reading)]
+    if not made:
+        raise InputError("the survey has no pictures")
+    table = Table({"image": np.concatenate([each.data for each in made])})
     table["id"] = np.arange(len(table))
     table["radius"] = np.full(len(table), recipe.size / recipe.frame_radii) * u.pix
     table.meta = {"BANDS": ",".join(recipe.bands), "STRETCH": False, "RADPIX": recipe.frame_radii / recipe.size}
-    return table
+    return table, np.concatenate([each.flags for each in made])
 
 
 def sdss_field(objid):
@@ -138,11 +185,22 @@ def sdss_field(objid):
     `~numpy.ndarray` of int64, shape (N,)
         The object id without its last 16 bits, which count objects within the field.
 
+    Raises
+    ------
+    InputError
+        If a value is no whole number.
+
     References
     ----------
     SDSS DR7 glossary, "objID".
     """
-    return np.asarray(objid).astype(np.int64) >> 16
+    values = np.ma.asarray(objid)
+    try:
+        if np.ma.getmaskarray(values).any() or values.dtype.kind not in "iuSU":
+            raise ValueError
+        return np.asarray(values).astype(np.int64) >> 16
+    except ValueError:
+        raise InputError(f"object ids of SDSS are whole numbers, got {objid[:3]!r}, ...") from None
 
 
 def assign_folds(groups, n_folds, *, seed=0):

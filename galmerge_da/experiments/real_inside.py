@@ -1,11 +1,13 @@
 """The inside of the sim-to-real study's runs: what selectors would have picked, and the poster's figures."""
 
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
 from astropy.table import Table, vstack
 
+from galmerge_da.evaluation.scores import read_labels
 from galmerge_da.experiments.figures import (
     EXPLAINED,
     N_POINTS,
@@ -14,8 +16,10 @@ from galmerge_da.experiments.figures import (
     take_frames,
     untrained_classifier,
 )
+from galmerge_da.experiments.real_data import seen_rows, usable_rows
 from galmerge_da.experiments.study import load_run
 from galmerge_da.experiments.study_tables import report_selectors, summarise_selectors
+from galmerge_da.training import TracedSplit
 from galmerge_da.visualization import plot_histories
 
 __all__ = ["compare_selectors", "draw_inside"]
@@ -36,7 +40,7 @@ def compare_selectors(folder: str | PathLike[str], catalogue: Table, label: str)
     catalogue : `~astropy.table.Table`
         What that gave.
     label : str
-        Column of the labels: 1 for a merger, 0 for another galaxy.
+        Column of the labels, as `score_real` takes it.
 
     Returns
     -------
@@ -47,12 +51,16 @@ def compare_selectors(folder: str | PathLike[str], catalogue: Table, label: str)
         that counts the table is empty.
     """
     folder = Path(folder)
-    truth, parts = np.asarray(catalogue[label]).astype(int), []
+    (truth, known), parts = read_labels(catalogue, label), []
     for row in Table.read(folder / "runs.ecsv"):
         finished = load_run(folder / "runs" / row["folder"])
-        labels = truth[catalogue["fold"] != row["fold"]]
-        if len(np.unique(labels[finished.trace["target", "test"].rows])) < 2:
+        seen = seen_rows(catalogue, row["fold"])
+        labels, traced = truth[seen], finished.trace["target", "test"]
+        some = known[seen][traced.rows]
+        if len(np.unique(labels[traced.rows[some]])) < 2:
             continue
+        part = TracedSplit(traced.rows[some], traced.ids[some], traced.logits[:, some])
+        finished = replace(finished, trace={**finished.trace, ("target", "test"): part})
         table = report_selectors([finished], labels)
         table.add_column([row["fold"]] * len(table), index=3, name="fold")
         parts.append(table)
@@ -131,12 +139,16 @@ def _sample(folder, catalogue, run, label, seed):
     truth = np.asarray(Table.read(source)["label"])
     held_out = run.trace["source", "test"].rows
     sources = np.sort(generator.permutation(held_out[held_out < len(truth)])[:N_POINTS])  # composites come after them
-    targets = np.sort(generator.permutation(np.flatnonzero(catalogue["fold"] == 0))[:N_POINTS])
+    own = np.setdiff1d(usable_rows(catalogue), seen_rows(catalogue, 0))
+    targets = np.sort(generator.permutation(own)[:N_POINTS])
     frames = {
         "source": take_frames(run.classifier, source, sources),
         "target": take_frames(run.classifier, folder / "data" / "frames.fits", targets),
     }
-    known = np.full(len(targets), 2) if label is None else np.asarray(catalogue[label])[targets].astype(int)
+    known = np.full(len(targets), 2)
+    if label is not None:
+        labels, labelled = read_labels(catalogue[targets], label)
+        known[labelled] = labels[labelled]
     return frames, {"source": truth[sources], "target": known}, targets
 
 

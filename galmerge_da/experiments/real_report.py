@@ -6,8 +6,10 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
+from galmerge_da.evaluation import read_ledger
+from galmerge_da.experiments.real_data import usable_rows
 from galmerge_da.experiments.real_inside import draw_inside
-from galmerge_da.experiments.real_scores import seed_columns
+from galmerge_da.experiments.real_scores import labelled_rows, seed_columns
 from galmerge_da.experiments.study_report import describe_run
 from galmerge_da.io import open_cutouts
 from galmerge_da.preprocessing import PreprocessingRecipe, preprocess
@@ -36,6 +38,8 @@ def report_real(
     label: str | None = None,
     best: str | None = None,
     baseline: str = "asymmetry",
+    ledger: str | PathLike[str] | None = None,
+    dataset: str = "",
 ) -> Path:
     """Draw the figures, and write ``report.html`` that shows them beside the scores.
 
@@ -57,6 +61,11 @@ def report_real(
         Run whose most probable mergers are shown; ``composites+asymmetry`` by default, or else the last of them.
     baseline : str, optional
         Column that is drawn beside the runs.
+    ledger : path-like, optional
+        Where looks at labels of real galaxies are written down, this one among them. Without one, labels are those
+        of a simulated stand-in.
+    dataset : str, optional
+        Which labels these are in the ledger.
 
     Returns
     -------
@@ -90,10 +99,12 @@ def report_real(
         f"The {len(order)} galaxies that {best} ranks highest, each by models that have not seen it.",
     )
     tables = {}
-    if scores is not None:
-        truth = np.asarray(catalogue[label]).astype(int)
+    if scores is not None and label is not None:
+        rows, truth = labelled_rows(catalogue, label)
         lines = choose_lines(catalogue, [*runs, baseline], best, baseline)
-        curves = {"real galaxies": {name: [(truth, each) for each in seed_columns(catalogue, name)] for name in lines}}
+        columns = {name: seed_columns(catalogue[rows], name, fill=name == baseline) for name in lines}
+        title = "simulated stand-in" if ledger is None else "real galaxies"
+        curves = {title: {name: [(truth, each) for each in columns[name]] for name in lines}}
         held = "Each galaxy by models that have not seen it; mean and standard deviation over seeds."
         if not {*runs, baseline} <= set(lines):
             held += " The table of scores has those that are not drawn."
@@ -110,15 +121,26 @@ def report_real(
     drawn = draw_inside(folder, catalogue, best, label=None if scores is None else label)
     for name, (figure, caption) in drawn.items():
         save(name, figure, caption)
+    n_unusable = len(catalogue) - len(usable_rows(catalogue))
     facts = {
         "Call": call,
-        "Galaxies": str(len(catalogue)),
-        "Looks at labels of real galaxies": "none" if scores is None else "1: this report; see the ledger for others",
+        "Galaxies": str(len(catalogue)) + (f", {n_unusable} of them without a usable picture" if n_unusable else ""),
+        "Looks at labels of real galaxies": _looks(scores is not None, ledger, dataset),
         **describe_run(),
     }
     page = folder / "report.html"
     write_report(page, "From simulated to real galaxies", facts=facts, tables=tables, figures=captions)
     return page
+
+
+def _looks(labelled, ledger, dataset):
+    """What a report says of looks at labels."""
+    if not labelled:
+        return "none"
+    if ledger is None:
+        return "none: the galaxies are a simulated stand-in, with labels of their own"
+    n = int(np.sum(read_ledger(ledger)["dataset"] == dataset))
+    return f"{n} at those of {dataset!r} in the ledger, this report's among them"
 
 
 def choose_lines(catalogue, names, best, baseline):

@@ -9,10 +9,13 @@ from astropy.table import Table
 from scipy.stats import rankdata
 
 from galmerge_da.evaluation import append_look
+from galmerge_da.evaluation.scores import read_labels
 from galmerge_da.exceptions import InputError
+from galmerge_da.experiments.real_data import usable_rows
 from galmerge_da.metrics import average_precision, roc_auc
+from galmerge_da.options import suggest
 
-__all__ = ["completeness_at_purity", "mean_rank", "score_real", "seed_columns"]
+__all__ = ["completeness_at_purity", "labelled_rows", "mean_rank", "score_real", "seed_columns"]
 
 _PURITIES = (0.5, 0.8)
 
@@ -67,6 +70,36 @@ def mean_rank(*scores, groups=None):
     return mean
 
 
+def labelled_rows(catalogue, label):
+    """The galaxies that can be scored: with a label, and a picture that can be used.
+
+    Parameters
+    ----------
+    catalogue : `~astropy.table.Table`
+    label : str
+        Column of labels, as `score_real` takes it.
+
+    Returns
+    -------
+    rows : `~numpy.ndarray` of int64, shape (M,)
+    truth : `~numpy.ndarray` of int, shape (M,)
+
+    Raises
+    ------
+    InputError
+        If the column is missing, holds others than 0 and 1, or there are not both.
+    """
+    labels, known = read_labels(catalogue, label)
+    rows = usable_rows(catalogue)
+    rows = rows[known[rows]]
+    if len(np.unique(labels[rows])) < 2:
+        raise InputError(
+            f"scores need mergers and others, with a usable picture; {label!r} has {labels[rows].sum()} of "
+            f"{len(rows)} galaxies as mergers"
+        )
+    return rows, labels[rows]
+
+
 _MEASURES: dict[str, Callable[..., float]] = {
     "auc": roc_auc,
     "ap": average_precision,
@@ -96,7 +129,7 @@ def score_real(
     catalogue : `~astropy.table.Table`
         As `run_sim_to_real` gives it, with a column of labels.
     label : str
-        That column: 1 for a merger, 0 for another galaxy.
+        That column: 1 for a merger, 0 for another galaxy; masked, NaN or negative where nothing is known.
     runs : sequence of str
         Names of columns of scores. A run ``x`` with columns ``x_seed<k>`` has its seeds resampled too.
     kind : str, optional
@@ -118,27 +151,34 @@ def score_real(
         A row per run and for the baseline: ``auc``, ``ap``, ``completeness_50``
         and ``completeness_80`` (at that purity) of the mean over seeds, their
         central 95 % ``<score>_low`` and ``<score>_high``, mean and standard
-        deviation over single seeds ``<score>_seeds`` and ``<score>_seeds_sd``,
+        deviation over single seeds ``<score>_seeds`` and ``<score>_seeds_sd``, ``n`` galaxies with ``n_mergers``,
+        ``n_left_out`` that have no label or no usable picture,
         differences ``<score>_minus_<baseline>`` and ``<score>_minus_<reference>``
         with intervals, ``auc_<kind>``, and ``seconds_per_image`` of what is measured without a network.
 
     Raises
     ------
     InputError
-        If a column is missing or a score is not finite.
+        If a column is missing, a label is neither 0 nor 1, or a score is not finite. A baseline that could not be
+        measured is in the middle of the others instead.
     """
-    truth = np.asarray(catalogue[label]).astype(int)
+    if kind is not None and kind not in catalogue.colnames:
+        raise InputError(f"the catalogue has no column {kind!r}{suggest(kind, catalogue.colnames)}")
+    rows, truth = labelled_rows(catalogue, label)
+    n_left_out = len(catalogue) - len(rows)
+    catalogue = catalogue[rows]
     names = list(dict.fromkeys([*runs, baseline]))
-    columns = {name: seed_columns(catalogue, name) for name in names}
+    columns = {name: seed_columns(catalogue, name, fill=name == baseline) for name in names}
     whole = {
         name: {key: measure(truth, scores.mean(0)) for key, measure in _MEASURES.items()}
         for name, scores in columns.items()
     }
     drawn = _bootstrap(truth, columns, n_bootstrap, seed)
     seconds = dict(word.split("=") for word in catalogue.meta.get("SECONDS", "").split(",") if word)
-    rows = []
+    made = []
     for name in names:
-        row = {"run": name, "n": len(truth), "n_mergers": int(truth.sum()), "n_seeds": len(columns[name])}
+        row = {"run": name, "n": len(truth), "n_mergers": int(truth.sum()), "n_left_out": n_left_out}
+        row["n_seeds"] = len(columns[name])
         for key, measure in _MEASURES.items():
             single = [measure(truth, scores) for scores in columns[name]]
             row[key] = whole[name][key]
@@ -158,15 +198,15 @@ def score_real(
                 some = (truth == 1) | (kinds == each)
                 row[f"auc_{each}"] = roc_auc(truth[some], columns[name].mean(0)[some])
         row["seconds_per_image"] = float(seconds.get(name, "nan"))
-        rows.append(row)
-    table = Table(rows=rows)
+        made.append(row)
+    table = Table(rows=made)
     if ledger is not None:
         figures = {f"{row['run']}_{key}": float(row[key]) for row in table for key in _MEASURES}
         append_look(ledger, dataset=dataset, command=command, figures=figures, note=note)
     return table
 
 
-def seed_columns(catalogue, name):
+def seed_columns(catalogue, name, *, fill=False):
     """Scores of each seed of a run.
 
     Parameters
@@ -174,6 +214,8 @@ def seed_columns(catalogue, name):
     catalogue : `~astropy.table.Table`
     name : str
         Of the run: its columns are ``<name>_seed<k>``, or the one of its name where there are none.
+    fill : bool, optional
+        Whether a galaxy without a score gets the median of the others.
 
     Returns
     -------
@@ -188,6 +230,8 @@ def seed_columns(catalogue, name):
     if missing := [column for column in own if column not in catalogue.colnames]:
         raise InputError(f"the catalogue has no column {missing[0]!r}")
     scores = np.stack([np.ma.filled(np.ma.asarray(catalogue[column]).astype(float), np.nan) for column in own])
+    if fill and np.isfinite(scores).any():
+        scores = np.where(np.isfinite(scores), scores, np.nanmedian(scores, axis=1, keepdims=True))
     if not np.all(np.isfinite(scores)):
         raise InputError(f"{int(np.count_nonzero(~np.isfinite(scores).all(0)))} galaxies have no score of {name!r}")
     return scores

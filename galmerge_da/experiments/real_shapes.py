@@ -7,6 +7,7 @@ from astropy.table import Table
 
 from galmerge_da.evaluation import morphology_table, rotational_asymmetry_table
 from galmerge_da.experiments.baselines import BASELINES
+from galmerge_da.experiments.real_data import usable_rows
 
 __all__ = ["SHAPES", "score_shapes"]
 
@@ -30,7 +31,8 @@ def score_shapes(data, seeds, seconds):
     dict of str to `~numpy.ndarray`, shape (N,)
         ``asymmetry``, NaN where it cannot be measured; ``Gini-M20``, probabilities by a line that simulated galaxies
         place; ``random forest_seed<k>`` and their mean ``random forest``, probabilities by trees that are trained on
-        them. A galaxy that cannot be measured has the share of mergers among these.
+        them. A galaxy that cannot be measured has the share of mergers among these, and NaN if its picture cannot be
+        used at all.
     """
     start = time.perf_counter()
     asymmetry = rotational_asymmetry_table(data.galaxies, progress=data.progress, **data.reading)["asymmetry"]
@@ -40,7 +42,7 @@ def score_shapes(data, seeds, seconds):
     measuring = (time.perf_counter() - start) / max(1, len(real))
     simulated = morphology_table(data.source, progress=data.progress)
     truth = np.asarray(Table.read(data.source)["label"])
-    scores = {"asymmetry": np.asarray(asymmetry)}
+    scores = {"asymmetry": np.ma.filled(np.ma.asarray(asymmetry).astype(float), np.nan)}
     for name in SHAPES:
         start = time.perf_counter()
         own = seeds if name == "random forest" else seeds[:1]  # the line has no seed
@@ -49,6 +51,9 @@ def score_shapes(data, seeds, seconds):
         if name == "random forest":
             scores.update({f"{name}_seed{seed}": values for seed, values in zip(own, made, strict=True)})
         scores[name] = np.mean(made, axis=0)
+    unusable = np.setdiff1d(np.arange(len(real)), usable_rows(data.table))
+    for values in scores.values():
+        values[unusable] = np.nan
     return scores
 
 

@@ -17,13 +17,14 @@ import numpy as np
 from astropy.table import Table
 from scipy.special import logit
 
-from galmerge_da.exceptions import ConfigError
-from galmerge_da.experiments.real_data import SURVEY, assign_folds, read_survey, sdss_field
+from galmerge_da.exceptions import ConfigError, InputError
+from galmerge_da.experiments.real_data import SURVEY, assign_folds, read_survey, sdss_field, seen_rows, usable_rows
 from galmerge_da.experiments.real_scores import mean_rank
 from galmerge_da.experiments.real_shapes import SHAPES, score_shapes
 from galmerge_da.experiments.sim_to_sim import simulate_pair
 from galmerge_da.experiments.study import Run, run_study
 from galmerge_da.inference import MergerClassifier
+from galmerge_da.inference.catalogue import make_room
 from galmerge_da.io import open_cutouts, save_cutouts
 
 __all__ = ["REAL_RUNS", "RealRun", "run_sim_to_real", "train_for_survey"]
@@ -161,52 +162,63 @@ def run_sim_to_real(
     Returns
     -------
     `~astropy.table.Table`
-        The columns of the galaxies without pixels, ``fold``, ``asymmetry``, and
+        The columns of the galaxies without pixels, ``flags``, ``fold``, ``asymmetry``, and
         for each run ``<run>_seed<k>`` and ``<run>``: logits of the merger class
         by one seed, over the eight turns and flips of the frame, and their mean. A
         run with composites also has ``<run>+asymmetry``, `mean_rank` of both
         within a fold, and ``<run> unturned``, the logits of the frame in one orientation. ``Gini-M20`` and ``random
         forest`` are measured shapes and what was trained for them on the simulated galaxies. Its meta has ``RUNS``,
         ``OTHERS``, which are the scores beside those of the runs, ``SECONDS``, how long shapes took an image, and
-        the ``SOURCE``.
+        the ``SOURCE``. A galaxy whose picture cannot be used, which ``flags`` say, takes part in nothing and has no
+        scores. Columns of the input with such names are called ``<name>_in``.
 
     Raises
     ------
     InputError
-        If there are fewer groups than folds, or the images cannot be read.
+        If there are fewer groups than folds, the images cannot be read, or ``objid`` is no column of whole numbers.
     """
     folder, runs = Path(folder), REAL_RUNS if runs is None else runs
+    if objid is not None and galaxies is not None:  # before anything is simulated
+        reading = {"image": image, "survey": survey, "radius": radius}
+        _fields(open_cutouts(galaxies, **reading).table, objid)
     data = read_survey(folder / "data", galaxies, image=image, survey=survey, radius=radius, n=n, progress=progress)
     table, frames = data.table, np.asarray(data.frames["image"])
-    table["fold"] = assign_folds(sdss_field(table[objid]) if objid else np.arange(len(table)), n_folds)
+    fold_of = assign_folds(_fields(table, objid) if objid else np.arange(len(table)), n_folds)
+    make_room(table, "fold", stacklevel=3)
+    table["fold"] = fold_of
+    usable = usable_rows(table)
     kept = []
     logits = {(name, seed): np.full(len(table), np.nan) for run in runs for name in _columns(run) for seed in seeds}
     for fold in range(n_folds):
-        rest, own = np.flatnonzero(table["fold"] != fold), np.flatnonzero(table["fold"] == fold)
+        rest = seen_rows(table, fold)
+        own = np.setdiff1d(usable, rest)
         for run in runs:
             if not run.sees_target and fold:
                 continue
             finished = _train(data, run, rest, fold, folder, n=n, epochs=epochs, seeds=seeds, n_jobs=n_jobs)
-            rows = own if run.sees_target else np.arange(len(table))
+            rows = own if run.sees_target else usable
             for each in finished:
                 kept.append({"run": run.name, "seed": each.seed, "fold": fold, "folder": each.folder.name})
                 for name in _columns(run):
                     turns = not name.endswith(_UNTURNED)
                     logits[name, each.seed][rows] = _merger_logits(each.classifier, frames[rows], turns=turns)
+    scores: dict[str, np.ndarray] = {}
     for name in (name for run in runs for name in _columns(run)):
-        for seed in seeds:
-            table[f"{name}_seed{seed}"] = logits[name, seed]
-        table[name] = np.mean([logits[name, seed] for seed in seeds], axis=0)
+        scores |= {f"{name}_seed{seed}": logits[name, seed] for seed in seeds}
+        scores[name] = np.mean([logits[name, seed] for seed in seeds], axis=0)
     seconds: dict[str, float] = {}
-    for name, values in score_shapes(data, seeds, seconds).items():
-        table[name] = values
+    scores |= score_shapes(data, seeds, seconds)
     names = [run.name for run in runs]
     for run in runs:
         if run.composites:
             names.append(f"{run.name}+asymmetry")
             for suffix in [*(f"_seed{seed}" for seed in seeds), ""]:
-                both = table[f"{run.name}{suffix}"], table["asymmetry"]
-                table[f"{names[-1]}{suffix}"] = mean_rank(*both, groups=table["fold"])
+                both = scores[f"{run.name}{suffix}"][usable], scores["asymmetry"][usable]
+                ranks = scores[f"{names[-1]}{suffix}"] = np.full(len(table), np.nan)
+                ranks[usable] = mean_rank(*both, groups=fold_of[usable])
+    for name, values in scores.items():
+        make_room(table, name, stacklevel=3)
+        table[name] = values
     others = [*(f"{run.name}{_UNTURNED}" for run in runs if run.composites), *SHAPES]
     table.meta = {
         "RUNS": ",".join(names),
@@ -214,6 +226,9 @@ def run_sim_to_real(
         "SECONDS": ",".join(f"{name}={value:.3g}" for name, value in seconds.items()),
         "SOURCE": data.source.name,
     }
+    for name in ("scores", "picked", "selectors"):  # of an earlier catalogue
+        for path in folder.glob(f"{name}.*"):
+            path.unlink()
     save_cutouts(data.frames, folder / "data" / "frames.fits", overwrite=True)
     Table(rows=kept).write(folder / "runs.ecsv", overwrite=True)
     for suffix in ("ecsv", "fits"):
@@ -241,8 +256,9 @@ def train_for_survey(
     Parameters
     ----------
     folder : path-like
-        Gets the run, ``model.safetensors``, and ``galaxies.ecsv``: which galaxies it adapted to, as rows of the
-        input without pixels and the ``sha256`` of each one's pixels as they were read, (C, H, W) of uint8 or float32.
+        Gets the run, ``model.safetensors``, and ``galaxies.ecsv``: the galaxies, as rows of the input without
+        pixels, their ``flags`` (what is ``NOT_CLASSIFIED`` it did not adapt to) and the ``sha256`` of each one's
+        pixels as they were read, (C, H, W) of uint8 or float32.
     galaxies : object
         The survey's pictures: a folder of them, or any form that `~galmerge_da.io.open_cutouts` takes. A column of
         labels is never read.
@@ -275,7 +291,7 @@ def train_for_survey(
     """
     folder, run = Path(folder), COMPOSITES if run is None else run
     data = read_survey(folder / "data", galaxies, image=image, survey=survey, radius=radius, n=n, progress=progress)
-    (finished,) = _train(data, run, np.arange(len(data.table)), None, folder, n=n, epochs=epochs, seeds=(seed,))
+    (finished,) = _train(data, run, usable_rows(data.table), None, folder, n=n, epochs=epochs, seeds=(seed,))
     table = data.table.copy()
     table["sha256"] = [
         _hash(image, np.uint8 if chunk.stretched else np.float32)
@@ -305,6 +321,13 @@ def _train(data, run, rows, fold, folder, *, n, epochs, seeds, n_jobs=1):
         rows = without_highest(rows, logits)
     labelled = data.labelled(run.composites, rows, name, seed=fold or 0)
     return run_study([Run(run.name, run.adapt)], labelled, target, folder / "runs", init=initial, **options)
+
+
+def _fields(table, objid):
+    """The field of each galaxy, by a column of object ids."""
+    if objid not in table.colnames:
+        raise InputError(f"the galaxies have no column {objid!r}; they have {', '.join(table.colnames) or 'none'}")
+    return sdss_field(table[objid])
 
 
 def without_highest(rows, scores):

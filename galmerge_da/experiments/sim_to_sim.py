@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table, vstack
 
-from galmerge_da.evaluation import append_look
+from galmerge_da.evaluation import append_look, check_ledger
 from galmerge_da.exceptions import ConfigError
 from galmerge_da.experiments.baselines import add_baselines
 from galmerge_da.experiments.figures import draw_sim_to_sim, measure_gaps
 from galmerge_da.experiments.published import FRAMES, published_pair
-from galmerge_da.experiments.study import Run, run_study
+from galmerge_da.experiments.study import Run, made_by_this_version, run_study
 from galmerge_da.experiments.study_report import report_study
 from galmerge_da.experiments.study_tables import (
     format_summary,
@@ -28,6 +28,7 @@ from galmerge_da.experiments.study_tables import (
 )
 from galmerge_da.io import save_cutouts
 from galmerge_da.io.downloads import DATASETS
+from galmerge_da.plugins import get_backbone
 from galmerge_da.simulation import simulate
 
 __all__ = ["POSTER", "RUNS", "SURVEYS", "run_sim_to_sim", "simulate_pair"]
@@ -101,6 +102,8 @@ def run_sim_to_sim(
     backbones: Sequence[str] = ("deepmerge",),
     runs: Sequence[Run] | None = None,
     ledger: str | PathLike[str] | None = None,
+    downloads: str | PathLike[str] | None = None,
+    ceiling: bool | None = None,
     n_jobs: int = 1,
     progress: bool = False,
 ) -> tuple[Table, Table]:
@@ -123,6 +126,10 @@ def run_sim_to_sim(
         By default noDA, MMD, MMD+F, ADA, ADA+F, and TL+MMD if the target's galaxies are real.
     ledger : path-like, optional
         Where a look at labels of real galaxies is written down; published data of real galaxies need it.
+    downloads : path-like, optional
+        Where the published files are; by default in astropy's cache.
+    ceiling : bool, optional
+        Whether networks are also trained on the target's labels; by default unless these are of real galaxies.
     n_jobs : int, optional
         Runs at a time.
     progress : bool, optional
@@ -136,7 +143,10 @@ def run_sim_to_sim(
     ConfigError
         If the target's galaxies are real and there is no ledger.
     InputError
-        If published data have not been downloaded; TL+MMD needs ``deepmerge-simsim`` too.
+        If published data have not been downloaded; TL+MMD needs ``deepmerge-simsim`` too. If the ledger cannot be
+        written to.
+    PluginError
+        If no such backbone is installed.
     """
     folder = Path(folder)
     real = data in DATASETS and DATASETS[data].real
@@ -144,11 +154,15 @@ def run_sim_to_sim(
     runs = usual if runs is None else tuple(runs)
     if real and ledger is None:
         raise ConfigError(f"the labels of {data} are of real galaxies: give ledger, where every look is written down")
+    if ledger is not None:
+        check_ledger(ledger)
+    for name in backbones:
+        get_backbone(name)  # before anything is simulated
     if data is None:
         source, target, labels = simulate_pair(folder / "data", n, progress=progress)
     else:
-        source, target, labels = published_pair(folder / "data", data, n=n)
-    before = published_pair(folder / "data", BEFORE, n=n)[:2] if TRANSFER in runs else None
+        source, target, labels = published_pair(folder / "data", data, n=n, downloads=downloads)
+    before = published_pair(folder / "data", BEFORE, n=n, downloads=downloads)[:2] if TRANSFER in runs else None
     frames = {} if data is None else {"preprocessing": FRAMES}
     recipe = {
         **RECIPE,
@@ -160,7 +174,10 @@ def run_sim_to_sim(
     if TRANSFER in runs:
         finished += _transfer(folder / "runs", before, source, target, **options)
     scores = add_baselines(score_runs(finished, labels), finished, source, target, labels, progress=progress)
-    scores = vstack([scores, score_ceiling(folder, target, labels["target"], **options)], metadata_conflicts="silent")
+    ceiling = not real if ceiling is None else ceiling
+    if ceiling:
+        reached = score_ceiling(folder, target, labels["target"], **options)
+        scores = vstack([scores, reached], metadata_conflicts="silent")
     summary = add_gap_closed(summarise_runs(scores, selector="last", published=PAPER_REAL if real else POSTER))
     gaps = measure_gaps(finished, labels, source, target)
     picked = report_selectors(finished, labels["target"])
@@ -170,11 +187,13 @@ def run_sim_to_sim(
     }  # fmt: skip
     chosen = "" if runs == usual else f", runs=[{', '.join(run.name for run in runs)}]"
     chosen += "" if data is None else f", data={data!r}"
+    chosen += f", ceiling={ceiling}" if ceiling == real else ""
     call = f"run_sim_to_sim(n={n}, epochs={epochs}, seeds={tuple(seeds)}, backbones={tuple(backbones)}{chosen})"
     if real and data is not None and ledger is not None:
         rows = summary[summary["domain"] == "target"]
         figures_seen = {f"{row['run']}_{name}": float(row[name]) for row in rows for name in ("auc", "accuracy")}
-        note = "what each selector and the oracle would have picked, and a run trained on the target's labels, included"
+        note = "what each selector and the oracle would have picked included"
+        note += ", and a run that is trained on the target's labels" if ceiling else ""
         append_look(ledger, dataset=data, command=call, figures=figures_seen, note=note)
     for name, table in tables.items():
         for suffix in ("ecsv", "fits"):
@@ -191,7 +210,7 @@ def run_sim_to_sim(
     report_study(
         folder / "report.html", f"From simulated to real galaxies: {data}" if real else
         "From idealised to noisy images of simulated galaxies", call=call, facts=facts, scores=scores,
-        summary=summary, gaps=gaps, figures=figures,
+        summary=summary, gaps=gaps, selectors=selectors, figures=figures,
     )  # fmt: skip
     return scores, summary
 
@@ -291,7 +310,7 @@ def simulate_pair(folder, n, *, surveys=SURVEYS, seeds=SEEDS, progress=False):
     for domain, survey, seed in zip(("source", "target"), surveys, seeds, strict=True):
         stem = f"{domain}-{survey}-n{n}-seed{seed}"
         path, truth = folder / f"{stem}.fits", folder / f"{stem}-labels.ecsv"
-        if not (path.is_file() and truth.is_file()):
+        if not (made_by_this_version(path) and truth.is_file()):
             table = simulate(n, survey, seed=seed, progress=progress)
             table["id", "group", "label", "stage"].write(truth, overwrite=True)
             if domain == "target":

@@ -10,9 +10,12 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
+from astropy.io import fits
 from astropy.table import Table
 from joblib import Parallel, delayed
 from tqdm import tqdm
@@ -23,7 +26,7 @@ from galmerge_da.inference.predict import limit_threads
 from galmerge_da.training import TracedSplit, read_recipe, train
 from galmerge_da.training.memory import keep_memory
 
-__all__ = ["FinishedRun", "Run", "load_run", "run_study"]
+__all__ = ["FinishedRun", "Run", "load_run", "made_by_this_version", "run_study"]
 
 
 @dataclass(frozen=True)
@@ -101,7 +104,8 @@ def run_study(
         Data sets; labels of the target are not looked at.
     folder : path-like
         Each run gets a sub-folder, named by run, backbone, seed, and a
-        fingerprint of recipe and data. A run that was interrupted goes on.
+        fingerprint of recipe, data and the package's version. A run that was
+        interrupted goes on.
     recipe : mapping
         Tables of the recipe that all runs share.
     seeds : sequence of int
@@ -163,28 +167,51 @@ def load_run(folder):
     Raises
     ------
     InputError
-        If there is no finished run.
+        If there is no finished run, or a file of it is damaged.
     """
     folder = Path(folder)
     if not (folder / "run.json").is_file():
         raise InputError(f"{folder} has no finished run")
-    said = json.loads((folder / "run.json").read_text())
-    with np.load(folder / "trace.npz") as stored:
-        keys = [tuple(key.split(".")) for key in said["traced"]]
-        trace = {
-            (domain, split): TracedSplit(*(stored[f"{domain}.{split}.{part}"] for part in ("rows", "ids", "logits")))
-            for domain, split in keys
-        }
-    return FinishedRun(
-        said["run"],
-        said["backbone"],
-        said["seed"],
-        folder,
-        Table.read(folder / "history.ecsv"),
-        Table.read(folder / "splits.ecsv"),
-        trace,
-        tuple(said["losses"]),
-    )
+    try:
+        said = json.loads((folder / "run.json").read_text())
+        with (folder / "trace.npz").open("rb") as file, np.load(file) as stored:
+            keys = [tuple(key.split(".")) for key in said["traced"]]
+            trace = {
+                (domain, split): TracedSplit(
+                    *(stored[f"{domain}.{split}.{part}"] for part in ("rows", "ids", "logits"))
+                )
+                for domain, split in keys
+            }
+        return FinishedRun(
+            said["run"],
+            said["backbone"],
+            said["seed"],
+            folder,
+            Table.read(folder / "history.ecsv"),
+            Table.read(folder / "splits.ecsv"),
+            trace,
+            tuple(said["losses"]),
+        )
+    except (OSError, EOFError, KeyError, ValueError, BadZipFile) as error:
+        raise InputError(f"{folder} is damaged ({error}): remove it, and the run is trained again") from error
+
+
+def made_by_this_version(path):
+    """Whether a simulated data set is there, and this version of the package made it.
+
+    Parameters
+    ----------
+    path : path-like
+        Of a FITS data set.
+
+    Returns
+    -------
+    bool
+    """
+    if not Path(path).is_file():
+        return False
+    made = fits.getheader(path, 1).get("SIMVERS", "")
+    return made.split(",")[0] == f"galmerge_da {version('galmerge_da')}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,8 +225,9 @@ class _Task:
     data: str
 
     def folder_name(self, start):
-        """Where it is kept; another recipe, other data or another start is another folder."""
-        what = json.dumps([self.recipe, self.data, start and Path(start).name], sort_keys=True)
+        """Where it is kept; another recipe, version or start, or other data, is another folder."""
+        made_by = version("galmerge_da")
+        what = json.dumps([self.recipe, self.data, start and Path(start).name, made_by], sort_keys=True)
         digest = hashlib.sha256(what.encode()).hexdigest()[:8]
         name = "".join(letter if letter.isalnum() else "-" for letter in self.run.name.lower())
         return f"{name}-{self.backbone}-seed{self.seed}-{digest}"

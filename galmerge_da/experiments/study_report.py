@@ -15,7 +15,7 @@ __all__ = ["describe_run", "report_study"]
 _PACKAGES = ("galmerge_da", "torch", "numpy", "scipy", "scikit-learn", "astropy", "matplotlib")
 
 
-def report_study(path, title, *, call, facts, scores, summary, gaps, figures):
+def report_study(path, title, *, call, facts, scores, summary, gaps, selectors, figures):
     """Write the report.
 
     Parameters
@@ -27,8 +27,8 @@ def report_study(path, title, *, call, facts, scores, summary, gaps, figures):
         What was called, in Python.
     facts : mapping of str to str
         What else a reader should know of how it was made.
-    scores, summary, gaps : `~astropy.table.Table`
-        As `score_runs`, `summarise_runs` and `measure_gaps` give them.
+    scores, summary, gaps, selectors : `~astropy.table.Table`
+        As `score_runs`, `summarise_runs`, `measure_gaps` and `summarise_selectors` give them.
     figures : mapping of path-like to str
         Figure -> caption.
     """
@@ -42,6 +42,7 @@ def report_study(path, title, *, call, facts, scores, summary, gaps, figures):
     tables = {
         "Scores: mean ± standard deviation over seeds [published]": _summary(summary),
         "AUC on the target, by who chose the epoch (the oracle sees the target's labels)": _by_selector(scores),
+        "What selectors of epochs cost against the oracle, over all runs that adapt": selectors,
         "Distance of the domains in feature space, mean over seeds": _gaps(gaps),
     }
     write_report(path, title, facts=facts, tables=tables, figures=figures)

@@ -42,6 +42,7 @@ HEADER = {
     "GMLOSS": "losses of domain adaptation, with their weights",
     "GMSRC": "source domain",
     "GMTGT": "target domain",
+    "GMADAPT": "what of the target's own images took part in training",
     "GMPREP": "preprocessing",
     "GMCALIB": "temperature and bias of the calibration",
     "GMTHRESH": "probability from which a galaxy counts as a merger; it selects nothing",
@@ -119,7 +120,7 @@ def append_columns(table, columns, *, stacklevel=4):
     """
     catalogue = table.copy()
     for column in columns:
-        _make_room(catalogue, column.name, stacklevel)
+        make_room(catalogue, column.name, stacklevel=stacklevel)
     catalogue.add_columns(columns)
     return catalogue
 
@@ -198,6 +199,7 @@ def catalogue_meta(classifier: "MergerClassifier", threshold: float) -> dict[str
         "GMLOSS": _flat(provenance.get("losses")),
         "GMSRC": provenance.get("source") or "unknown",
         "GMTGT": provenance.get("target") or "none",
+        "GMADAPT": _adaptation(provenance),
         "GMPREP": _flat(classifier.preprocessing.to_dict()),
         "GMCALIB": "none" if calibrator is None else _flat(calibrator.to_dict()),
         "GMTHRESH": threshold,
@@ -206,13 +208,33 @@ def catalogue_meta(classifier: "MergerClassifier", threshold: float) -> dict[str
     return {key: _ascii(value) if isinstance(value, str) else value for key, value in meta.items()}
 
 
+def _adaptation(provenance):
+    """Which images of a survey a model has learnt from, without their labels; a catalogue of them is transductive."""
+    recipe = provenance.get("recipe") or {}
+    ways = ["losses"] if provenance.get("adapted") and provenance.get("losses") else []
+    ways += [f"{number} composites"] if (number := provenance.get("composites")) else []
+    ways += ["adabn"] if "adabn" in recipe.get("training", {}).get("post_train", ()) else []
+    return ", ".join(ways) or "none"
+
+
 def _probability(name, values, description):
     known = dict(name=name, description=description, meta={"ucd": _UCD})
     missing = np.isnan(values)
     return MaskedColumn(values, mask=missing, **known) if missing.any() else Column(values, **known)
 
 
-def _make_room(catalogue, name, stacklevel):
+def make_room(catalogue, name, *, stacklevel):
+    """Rename a column of the input that is called like one of the catalogue, and warn; others stay as they are.
+
+    Parameters
+    ----------
+    catalogue : `~astropy.table.Table`
+        Changed in place.
+    name : str
+        Of the column that will be added.
+    stacklevel : int
+        Of the warning.
+    """
     if name not in catalogue.colnames:
         return
     new = f"{name}_in"

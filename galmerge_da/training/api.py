@@ -299,11 +299,13 @@ def _result(run, source, target, recipe, predictions):
     options = recipe.training
     logits, rows = predictions["source", "validation"]
     calibrator = TemperatureCalibrator.fit(logits, source.labels[rows].numpy())
+    aligned = run.losses is not None and any(weight > 0 for weight in run.losses.weights(1.0).values())
     provenance = {
         "losses": recipe.to_dict()["adapt"],
+        "composites": source.n_composites,
         "source": source.description,
         "target": target and target.description,
-        "adapted": any(weight > 0 for weight in run.losses.weights(1.0).values()) if run.losses is not None else False,
+        "adapted": aligned or source.n_composites > 0 or "adabn" in options.post_train,
         "epoch": run.selected,
         "selector": options.selector,
         "torch": torch.__version__,

@@ -40,6 +40,8 @@ class Domain:
     ids, groups : `~numpy.ndarray`, shape (N,)
     split : `~numpy.ndarray` of str, shape (N,)
         ``"train"``, ``"validation"``, ``"test"`` or ``"unusable"``.
+    n_composites : int
+        Rows that `~galmerge_da.training.composite_pairs` made of a survey's own images.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Domain:
     ids: np.ndarray
     groups: np.ndarray
     split: np.ndarray
+    n_composites: int = 0
 
     def rows(self, split):
         """Row numbers of a split, as a tensor of int64."""
@@ -118,8 +121,11 @@ def load_domain(data, name, recipe, preprocessing, *, reading=None, order=None) 
     split = assign_splits(groups, recipe.training.fractions, seed=recipe.training.seed)
     split[(flags & Flag.NOT_CLASSIFIED) != 0] = "unusable"
     where = cutouts.survey or (Path(data).name if isinstance(data, str | PathLike) else "unnamed")
-    description = f"{where} ({len(table)} galaxies{_origin(table)})"
-    domain = Domain(name, description, preprocessing, torch.from_numpy(images), labels, ids, groups, split)
+    n_composites = _count_composites(table)
+    description = f"{where} ({len(table)} galaxies{_origin(table, n_composites)})"
+    domain = Domain(
+        name, description, preprocessing, torch.from_numpy(images), labels, ids, groups, split, n_composites
+    )
     _check_splits(domain, recipe.data.classes)
     return domain
 
@@ -144,10 +150,14 @@ def _spread(scales):
     return tuple(float(value) for value in np.percentile(known, (5, 50, 95))) if known.size else None
 
 
-def _origin(table):
-    """With which seed `galmerge_da.simulate` made the galaxies, and how many `composite_pairs` did."""
+def _count_composites(table):
+    """How many of the galaxies `composite_pairs` made."""
     stages = np.asarray(table["stage"]).astype(str) if "stage" in table.colnames else np.zeros(0, "U1")
-    composites = np.count_nonzero(np.isin(stages, ("composite", "single")))
+    return int(np.count_nonzero(np.isin(stages, ("composite", "single"))))
+
+
+def _origin(table, composites):
+    """With which seed `galmerge_da.simulate` made the galaxies, and how many are composites."""
     meta = table.meta
     text = f", simulated with seed {meta['SEED']}" if {"SEED", "SIMVERS"} <= set(meta) else ""
     return f"{text}, {composites} of them composites" if composites else text
