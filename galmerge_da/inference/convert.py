@@ -7,6 +7,7 @@ refuses everything else.
 
 import hashlib
 import pickle
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from os import PathLike
@@ -122,9 +123,10 @@ def _load(path):
         with warnings.catch_warnings(action="ignore"):  # what matters is an error
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL (\S+)", str(error))  # the rest of what torch says is how to run it nevertheless
         raise ModelFileError(
-            f"{path} holds more than tensors and plain values, or is no checkpoint; nothing in it was run "
-            f"({_first_line(error)})"
+            f"{path} holds more than tensors and plain values{f', {found[1]}' if found else ''}, or is no checkpoint; "
+            "nothing in it was run"
         ) from None
     except (RuntimeError, EOFError, ValueError, OSError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise ModelFileError(f"{path} is not a checkpoint of torch: {_first_line(error)}") from None
