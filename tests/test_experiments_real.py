@@ -17,6 +17,7 @@ from galmerge_da.exceptions import ConfigError, InputError, InputWarning
 from galmerge_da.experiments import (
     RealRun,
     compare_selectors,
+    real_data,
     real_inside,
     report_real,
     run_sim_to_real,
@@ -170,6 +171,18 @@ def test_a_second_round_sets_aside_the_tenth_that_ranks_highest(scores):
 def test_the_stand_in_has_few_mergers():
     table = stand_in(40, prevalence=0.1)
     assert len(table) == 40 and table["label"].sum() == 4 and table["image"].dtype == np.uint8
+
+
+def test_the_stand_in_is_made_once_and_reads_as_it_was_made(tmp_path, monkeypatch):
+    small = stand_in(12, prevalence=0.5)
+    monkeypatch.setattr(real_data, "stand_in", lambda: small)
+    first = read_survey(tmp_path, None, image="image", survey="sdss-jpeg", n=6)
+    monkeypatch.setattr(real_data, "stand_in", lambda: pytest.fail("made again"))
+    again = read_survey(tmp_path, None, image="image", survey="sdss-jpeg", n=6)
+    direct, _ = real_data._frames(small, {**first.reading, "image": "image"}, ("i", "r", "g"))
+    for data in (first, again):
+        assert np.array_equal(data.frames["image"], direct["image"])
+        assert data.table["label"].tolist() == small["label"].tolist()
 
 
 def test_pictures_of_a_fixed_scale_are_framed_by_their_measured_radius(tmp_path):

@@ -111,8 +111,11 @@ def read_survey(folder, galaxies, *, image, survey, radius=None, n, progress=Fal
     """
     folder, look = Path(folder), survey
     if galaxies is None:
-        galaxies, look = stand_in(), SURVEY
+        galaxies, look = folder / "stand-in.fits", SURVEY
         image, survey = "image", None
+        if not made_by_this_version(galaxies):
+            folder.mkdir(parents=True, exist_ok=True)
+            save_cutouts(stand_in(), galaxies, overwrite=True)
     reading = {"image": image, "survey": survey, "radius": radius}
     table = open_cutouts(galaxies, **reading).table.copy()
     frames, flags = _frames(galaxies, reading, get_survey(look).bands)
