@@ -66,6 +66,9 @@ def test_a_run_that_sim_to_sim_does_not_have(tmp_path):
     assert done.exit_code == 2 and "no run 'composites'; there are noDA, MMD" in done.stderr
     done = run("sim-to-sim", "-o", tmp_path / "out", "--ledger", tmp_path / "looks.jsonl")
     assert done.exit_code == 2 and "--ledger needs --data" in done.stderr
+    simulated = ("--ledger", tmp_path / "looks.jsonl", "--data", "deepmerge-simsim")
+    done = run("sim-to-sim", "-o", tmp_path / "out", *simulated)
+    assert done.exit_code == 2 and "deepmerge-simsim has no labels of real galaxies" in done.stderr
     done = run("sim-to-sim", "-o", tmp_path / "out", "--backbone", "resnet19")
     assert done.exit_code == 1 and "did you mean 'resnet18'" in done.stderr and not (tmp_path / "out").exists()
     done = run("sim-to-sim", "-o", tmp_path / "out", "--run", "TL+MMD")
@@ -121,7 +124,7 @@ def labelled(tmp_path):
     """A table of pictures with labels."""
     path = tmp_path / "set" / "t.csv"
     path.parent.mkdir()
-    path.write_text("file,merger,fold,name\na.jpg,1,0,x\nb.jpg,0,1,y\n")
+    path.write_text("file,merger,fold,name,none,flags\na.jpg,1,0,x,0,bad\nb.jpg,0,1,y,0,good\n")
     return path
 
 
@@ -131,6 +134,8 @@ def labelled(tmp_path):
         (["--label", "mergre"], "no column 'mergre'; did you mean 'merger'"),
         (["--label", "merger", "--kind", "kind"], "no column 'kind'"),
         (["--label", "fold"], "a column 'fold' of its own"),
+        (["--label", "merger", "--kind", "random forest_seed2"], "a column 'random forest_seed2' of its own"),
+        (["--label", "none"], "has 0 of 2 galaxies as mergers"),
         (["--label", "name"], "does not hold numbers"),
         (["--label", "merger", "--ledger", "nowhere/looks.jsonl"], "no such folder"),
     ],

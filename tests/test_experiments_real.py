@@ -59,8 +59,8 @@ def test_a_field_is_run_camcol_and_field():
     fields = sdss_field(ids)
     assert fields[0] == fields[1] and len(set(fields)) == 3
     assert np.array_equal(sdss_field([str(each) for each in ids]), fields)
-    for wrong in (["a", "b"], [1.5, 2.5], np.ma.MaskedArray([1, 2], [False, True])):
-        with pytest.raises(InputError, match="object ids of SDSS are whole numbers"):
+    for wrong in ([1, "b"], [1, 2.5], np.ma.MaskedArray([1, 2], [False, True]), [1, 10**20]):
+        with pytest.raises(InputError, match="object ids of SDSS are whole numbers of 64 bits, got .* in row 1"):
             sdss_field(wrong)
 
 
@@ -138,7 +138,7 @@ def test_galaxies_without_a_label_or_a_usable_picture_are_left_out_and_counted(c
     ("labels", "kind", "words"),
     [
         (["yes", "no"] * 300, None, "does not hold numbers"),
-        ([0, 2] * 300, None, r"must be 0 or 1, got \[(np.float64\()?2.0"),
+        ([0, 2] * 300, None, "must be 0 or 1, got 2$"),
         ([0, -1] * 300, None, "scores need mergers and others"),
         ([0, 1] * 300, "kinds", "no column 'kinds'; did you mean 'kind'"),
     ],
@@ -247,6 +247,29 @@ def check_the_selectors(folder, catalogue, selectors):
     assert set(selectors["selector"]) == {*SELECTORS, "oracle"} and np.all(selectors["auc_lost"] == 0)  # one epoch
 
 
+def check_the_selectors_of_known_labels(folder, catalogue, known):
+    """AUC of each run by what it held out of the galaxies that it was given, where there is a label."""
+    picked, runs = Table.read(folder / "picked.ecsv"), Table.read(folder / "runs.ecsv")
+    usable = np.flatnonzero(np.isfinite(catalogue["noDA"]))
+    n_compared = 0
+    for row in runs:
+        trace = load_run(folder / "runs" / row["folder"]).trace["target", "test"]
+        held_out = usable[catalogue["fold"][usable] != row["fold"]][trace.rows]
+        some = np.isin(held_out, known)
+        labels, own = catalogue["label"][held_out[some]], picked[(picked["run"] == row["run"])]
+        own = own[(own["fold"] == row["fold"]) & (own["selector"] == "last")]
+        assert len(own) == (len(set(labels)) == 2)
+        for each in own:
+            logits = np.diff(trace.logits[-1][some])[:, 0]
+            assert each["target_auc"] == pytest.approx(roc_auc_score(labels, logits))
+            n_compared += 1
+    assert n_compared
+
+
+def first_run(folder):
+    return load_run(folder / "runs" / Table.read(folder / "runs.ecsv")["folder"][0])
+
+
 def check_what_is_drawn(folder, catalogue):
     """Galaxies of the first fold, as they are in the data, with their own labels, or none."""
     runs = Table.read(folder / "runs.ecsv")
@@ -352,8 +375,11 @@ def test_a_picture_that_cannot_be_used_takes_part_in_nothing_and_columns_are_kep
     galaxies = simulate(48, "sdss-jpeg", seed=78)
     galaxies["image"][5] = 0
     galaxies["fold"], galaxies["noDA"], galaxies["flags"] = "mine", 7, 9
+    galaxies["noDA_seed1"] = galaxies["noDA_seed2"] = np.arange(48.0)  # of an earlier study, say
+    galaxies["label"][:4] = -1
     runs = [RealRun("noDA"), RealRun("pairs", composites=0.2)]
-    (tmp_path / "scores.ecsv").write_text("of an earlier catalogue")
+    for name in ("scores.ecsv", "scores.csv"):
+        (tmp_path / name).write_text("of an earlier catalogue, or of the user")
     settings = dict(runs=runs, n=200, epochs=1, seeds=(1,), n_folds=2)
     with pytest.warns(InputWarning) as warned:
         catalogue = run_sim_to_real(tmp_path, galaxies, **settings)
@@ -365,18 +391,30 @@ def test_a_picture_that_cannot_be_used_takes_part_in_nothing_and_columns_are_kep
         assert np.flatnonzero(~np.isfinite(catalogue[name])).tolist() == [5]
     (path,) = (tmp_path / "data").glob(f"target-without-fold{1 - catalogue['fold'][5]}-*.fits")
     assert len(Table.read(path)) == np.sum(catalogue["fold"] == catalogue["fold"][5]) - 1
-    assert not (tmp_path / "scores.ecsv").exists()
+    assert not (tmp_path / "scores.ecsv").exists() and (tmp_path / "scores.csv").exists()
     scores = score_real(catalogue, "label", ["noDA", "pairs"], n_bootstrap=5)
-    assert set(scores["n_left_out"]) == {1}
+    assert set(scores["n_left_out"]) == {5} and set(scores["n_seeds"]) == {1}
+    known = np.setdiff1d(np.arange(4, 48), 5)
+    expected = roc_auc_score(catalogue["label"][known], catalogue["noDA_seed1"][known])
+    assert scores["auc"][0] == pytest.approx(expected)
     selectors = compare_selectors(tmp_path, catalogue, "label")
+    check_the_selectors_of_known_labels(tmp_path, catalogue, known)
+    assert np.all(
+        np.isin(real_inside._sample(tmp_path, catalogue, first_run(tmp_path), "label", 0)[2], [*range(5), *known])
+    )
     labelled = {"scores": scores, "selectors": selectors, "label": "label"}
     page = report_real(tmp_path, catalogue, call="a call", **labelled).read_text()
-    assert "48, 1 of them without a usable picture" in page and "none: the galaxies are a simulated stand-in" in page
+    assert "48, 1 of them without a usable picture" in page and "this report; no ledger was given" in page
+    stand_in_too = report_real(
+        tmp_path, Table(catalogue, meta={**catalogue.meta, "STANDIN": True}), call="", **labelled
+    )
+    assert "none: the galaxies are a simulated stand-in" in stand_in_too.read_text()
     append_look(tmp_path / "looks.jsonl", dataset="mine", command="", figures={})
     seen = report_real(tmp_path, catalogue, call="a call", **labelled, ledger=tmp_path / "looks.jsonl", dataset="mine")
-    assert "1 at those of &#x27;mine&#x27; in the ledger" in seen.read_text()
-    with pytest.raises(InputError, match="no column 'objid'"):
-        run_sim_to_real(tmp_path / "other", galaxies, **settings, objid="objid")
+    assert "1 lines of the ledger on mine" in seen.read_text()
+    for wrong, words in (({"objid": "objid"}, "no column 'objid'"), ({"n_folds": 49}, "49 folds need as many groups")):
+        with pytest.raises(InputError, match=words):
+            run_sim_to_real(tmp_path / "other", galaxies, **{**settings, **wrong})
     assert not (tmp_path / "other").exists()
     galaxies["image"] = 0
     with pytest.raises(InputError, match="none of the 48 pictures can be used: .*BLANK"):

@@ -8,7 +8,7 @@ from astropy.table import Table
 
 from galmerge_da.exceptions import InputError
 from galmerge_da.experiments import sim_to_sim, study
-from galmerge_da.experiments.study import Run, load_run, made_by_this_version, run_study
+from galmerge_da.experiments.study import Run, is_current, load_run, run_study
 from galmerge_da.experiments.study_tables import (
     SCORES,
     format_summary,
@@ -105,9 +105,11 @@ def test_a_damaged_run_says_which_folder_to_remove(finished, tmp_path):
 
 def test_what_another_version_made_is_not_used_again(finished, tmp_path, monkeypatch):
     path, _, _ = sim_to_sim.simulate_pair(tmp_path, 4)
-    assert made_by_this_version(path) and not made_by_this_version(tmp_path / "none.fits")
+    (tmp_path / "empty.fits").touch()
+    assert is_current(path) and not any(is_current(tmp_path / name) for name in ("none.fits", "empty.fits"))
+    assert is_current(finished[0][1])  # nothing says that it was simulated
     monkeypatch.setattr(study, "version", lambda name: "99.0")
-    assert not made_by_this_version(path)
+    assert not is_current(path) and is_current(finished[0][1])
     monkeypatch.setattr(study, "train", lambda *args, **options: pytest.fail("trained again"))
     with pytest.raises(pytest.fail.Exception, match="trained again"):
         run_study(*finished[0], recipe=RECIPE, seeds=(1,))

@@ -62,7 +62,7 @@ def test_the_header_is_flat_short_and_plain():
                          "GMADAPT", "GMPREP", "GMCALIB", "GMTHRESH", "GMCITE"}  # fmt: skip
     assert all(len(key) <= 8 and isinstance(value, str | float) and str(value).isascii() for key, value in ours.items())
     assert meta["GMSHA256"] == make_classifier().weights_sha256
-    assert meta["GMLOSS"] == "mmd=1.0 fisher.weight=0.5" and meta["GMADAPT"] == "none"  # no run adapted it
+    assert meta["GMLOSS"] == "mmd=1.0 fisher.weight=0.5" and meta["GMADAPT"] == "unknown"
     assert meta["GMTHRESH"] == 0.7
     papers = meta["GMCITE"].split("; ")
     assert papers == ["Ciprijanovic et al. 2021, MNRAS 506, 677", get_backbone("deepmerge").reference,

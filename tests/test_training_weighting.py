@@ -6,7 +6,7 @@ import torch
 
 from galmerge_da.adaptation import adabn
 from galmerge_da.exceptions import ConfigError, GalmergeWarning
-from galmerge_da.inference import MergerClassifier
+from galmerge_da.inference import MergerClassifier, catalogue_meta
 from galmerge_da.training import read_recipe, train
 from galmerge_da.training.loop import TrainingRun
 
@@ -169,6 +169,22 @@ def test_one_class_for_the_whole_target_is_warned_of_for_what_it_is(monkeypatch,
 @pytest.mark.parametrize(("weight", "adapted"), [(0.0, False), (0.5, True)])
 def test_a_loss_that_counts_nothing_is_no_adaptation(weight, adapted):
     assert train(**domains(), adapt={"mmd": weight}, recipe=recipe(1)).classifier.provenance["adapted"] is adapted
+
+
+def test_a_catalogue_says_what_of_a_survey_the_model_has_learnt_from():
+    made = domains()
+    made["source"]["stage"] = ["composite", "single", "pair"] * (len(made["source"]) // 3) + ["pair"] * (
+        len(made["source"]) % 3
+    )
+    share = 2 * (len(made["source"]) // 3)
+    plain = train(**domains(), recipe=recipe(1)).classifier
+    every = train(**made, adapt={"mmd": 0.5}, recipe=recipe(1, post_train=["adabn"])).classifier
+    without = train(**made, adapt={"mmd": 0.0}, recipe=recipe(1)).classifier
+    again = train(**domains(), recipe=recipe(1), init=every).classifier
+    first = f"losses, {share} composites, adabn"
+    expected = ["none", first, f"{share} composites", ", ".join(f"{way} before" for way in first.split(", "))]
+    for classifier, words in zip((plain, every, without, again), expected, strict=True):
+        assert catalogue_meta(classifier, 0.5)["GMADAPT"] == words
 
 
 @pytest.mark.parametrize("request_", [{"weight": 0.0}, {"schedule": "linear"}])

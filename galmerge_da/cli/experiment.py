@@ -87,10 +87,13 @@ def sim_to_sim(
     """From idealised to noisy images of simulated galaxies: five runs beside the poster's."""
     from galmerge_da.experiments import run_sim_to_sim
     from galmerge_da.experiments.sim_to_sim import RUNS, TRANSFER
+    from galmerge_da.io.downloads import DATASETS
 
     runs = _choose(names, (*RUNS, TRANSFER)) if names else None
     if data is None and (ledger or downloads):
-        raise click.UsageError(f"{'--ledger' if ledger else '--downloads'} needs --data: simulated galaxies have none")
+        raise click.UsageError(f"{'--ledger' if ledger else '--downloads'} needs --data, published images")
+    if ledger and not getattr(DATASETS.get(data), "real", True):
+        raise click.UsageError(f"--ledger: {data} has no labels of real galaxies")
     if TRANSFER.name in names and data is None:
         raise click.UsageError(f"{TRANSFER.name} needs --data: it starts from a published pair")
     backbones = backbones or (("deepmerge", "resnet18", "resnet-rings") if full else ("deepmerge",))
@@ -155,6 +158,7 @@ def sim_to_real(
         score_real,
         train_for_survey,
     )
+    from galmerge_da.experiments.sim_to_real import catalogue_names
     from galmerge_da.io import open_cutouts
     from galmerge_da.io.downloads import DATASETS
 
@@ -169,7 +173,8 @@ def sim_to_real(
     runs = _choose(names, REAL_RUNS)
     last = _choose([final], REAL_RUNS)[0] if final else None
     if label:
-        _check_labels(open_cutouts(galaxies, image=image, survey=survey, radius=radius).table, label, kind, ledger)
+        given = open_cutouts(galaxies, image=image, survey=survey, radius=radius).table
+        _check_labels(given, label, kind, ledger, catalogue_names(runs, seeds))
     catalogue = run_sim_to_real(
         output, galaxies, image=image, survey=survey, radius=radius, objid=objid, runs=runs, n=number, epochs=epochs,
         seeds=seeds, n_folds=folds, n_jobs=jobs, progress=progress,
@@ -204,18 +209,16 @@ def sim_to_real(
     click.echo(f"{len(catalogue)} galaxies: {output / 'catalogue.fits'}, {page}")
 
 
-def _check_labels(table, label, kind, ledger):
+def _check_labels(table, label, kind, ledger, taken):
     """All that a look at labels needs, before hours of training."""
     from galmerge_da.evaluation import check_ledger
     from galmerge_da.experiments.real_scores import labelled_rows
-    from galmerge_da.options import suggest
 
-    for name in filter(None, (label, kind)):
-        if name not in table.colnames:
-            raise click.UsageError(f"the galaxies have no column {name!r}{suggest(name, table.colnames)}")
-        if name in ("flags", "fold", "asymmetry", *RUNS):
-            raise click.UsageError(f"the catalogue has a column {name!r} of its own: rename yours")
-    labelled_rows(table, label)
+    if own := [name for name in (label, kind) if name in taken]:
+        raise click.UsageError(f"the catalogue has a column {own[0]!r} of its own: rename yours")
+    table = table.copy(copy_data=False)
+    table.remove_columns([name for name in table.colnames if name == "flags"])  # they mean something else
+    labelled_rows(table, label, kind)
     check_ledger(ledger)
 
 

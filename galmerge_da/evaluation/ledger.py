@@ -105,7 +105,7 @@ def check_ledger(path: str | PathLike[str]) -> None:
 
 
 def read_ledger(path: str | PathLike[str]) -> Table:
-    """Every look, in the order of the file, in which they were written down.
+    """Every look, in the order of the file.
 
     Parameters
     ----------

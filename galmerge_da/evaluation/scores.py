@@ -7,7 +7,7 @@ from galmerge_da.exceptions import InputError
 from galmerge_da.metrics import accuracy, average_precision, brier_score, expected_calibration_error, roc_auc
 from galmerge_da.options import suggest
 
-__all__ = ["score_catalog"]
+__all__ = ["read_labels", "score_catalog"]
 
 
 def score_catalog(
@@ -132,5 +132,5 @@ def read_labels(table, label):
     values = _numbers(table, label)
     labelled = values >= 0  # False for NaN
     if wrong := set(np.unique(values[labelled])) - {0.0, 1.0}:
-        raise InputError(f"labels in {label!r} must be 0 or 1, got {sorted(wrong)[:5]}")
+        raise InputError(f"labels in {label!r} must be 0 or 1, got {', '.join(f'{x:g}' for x in sorted(wrong)[:5])}")
     return np.where(labelled, values, 0).astype(int), labelled

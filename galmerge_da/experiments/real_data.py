@@ -9,9 +9,9 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from galmerge_da.exceptions import InputError
-from galmerge_da.experiments.study import made_by_this_version
+from galmerge_da.experiments.study import is_current
 from galmerge_da.flags import Flag, decode_flags
-from galmerge_da.inference.catalogue import make_room
+from galmerge_da.inference.catalogue import append_columns, flags_column
 from galmerge_da.io import open_cutouts, save_cutouts
 from galmerge_da.plugins import get_survey
 from galmerge_da.preprocessing import PreprocessingRecipe, preprocess
@@ -69,13 +69,13 @@ class SurveyData:
         table = Table.read(self.source)
         n = round(share * len(table))
         path = self.folder / f"{self.source.stem}-composites{n}-{name}-{self._key(rows)}.fits"
-        if not path.is_file():
+        if not is_current(path):
             made = composite_pairs(self.galaxies, n, rows=rows, seed=seed, progress=self.progress, **self.reading)
             both = vstack([table, made], metadata_conflicts="silent")
             for name, none in (("mass_ratio", np.nan), ("distance", np.nan), ("kind", "")):
                 both[name] = np.ma.filled(both[name], none)
             both.meta = table.meta
-            save_cutouts(both, path)
+            save_cutouts(both, path, overwrite=True)
         return path
 
     def _key(self, rows):
@@ -113,20 +113,18 @@ def read_survey(folder, galaxies, *, image, survey, radius=None, n, progress=Fal
     if galaxies is None:
         galaxies, look = folder / "stand-in.fits", SURVEY
         image, survey = "image", None
-        if not made_by_this_version(galaxies):
+        if not is_current(galaxies):
             folder.mkdir(parents=True, exist_ok=True)
             save_cutouts(stand_in(), galaxies, overwrite=True)
     reading = {"image": image, "survey": survey, "radius": radius}
-    table = open_cutouts(galaxies, **reading).table.copy()
     frames, flags = _frames(galaxies, reading, get_survey(look).bands)
-    make_room(table, "flags", stacklevel=4)
-    table["flags"] = flags
+    table = append_columns(open_cutouts(galaxies, **reading).table, [flags_column(flags)], stacklevel=5)
     if not len(usable_rows(table)):
         reasons = ", ".join(decode_flags(np.bitwise_or.reduce(flags)))
         raise InputError(f"none of the {len(table)} pictures can be used: {reasons}")
     folder.mkdir(parents=True, exist_ok=True)
     source = folder / f"source-{look}-n{n}-seed{SEED}.fits"
-    if not made_by_this_version(source):
+    if not is_current(source):
         save_cutouts(simulate(n, look, seed=SEED, progress=progress), source, overwrite=True)
     return SurveyData(folder, galaxies, reading, table, frames, source, progress)
 
@@ -197,13 +195,13 @@ def sdss_field(objid):
     ----------
     SDSS DR7 glossary, "objID".
     """
-    values = np.ma.asarray(objid)
-    try:
-        if np.ma.getmaskarray(values).any() or values.dtype.kind not in "iuSU":
-            raise ValueError
-        return np.asarray(values).astype(np.int64) >> 16
-    except ValueError:
-        raise InputError(f"object ids of SDSS are whole numbers, got {objid[:3]!r}, ...") from None
+    numbers = np.empty(len(objid), np.int64)
+    for row, value in enumerate(objid):
+        try:
+            numbers[row] = int(value.decode() if isinstance(value, bytes) else str(value))
+        except (ValueError, OverflowError):
+            raise InputError(f"object ids of SDSS are whole numbers of 64 bits, got {value!s} in row {row}") from None
+    return numbers >> 16
 
 
 def assign_folds(groups, n_folds, *, seed=0):

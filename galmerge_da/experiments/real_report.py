@@ -6,11 +6,10 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from galmerge_da.evaluation import read_ledger
 from galmerge_da.experiments.real_data import usable_rows
 from galmerge_da.experiments.real_inside import draw_inside
 from galmerge_da.experiments.real_scores import labelled_rows, seed_columns
-from galmerge_da.experiments.study_report import describe_run
+from galmerge_da.experiments.study_report import describe_looks, describe_run
 from galmerge_da.io import open_cutouts
 from galmerge_da.preprocessing import PreprocessingRecipe, preprocess
 from galmerge_da.visualization import (
@@ -62,8 +61,7 @@ def report_real(
     baseline : str, optional
         Column that is drawn beside the runs.
     ledger : path-like, optional
-        Where looks at labels of real galaxies are written down, this one among them. Without one, labels are those
-        of a simulated stand-in.
+        Where looks at labels of real galaxies are written down, this one among them.
     dataset : str, optional
         Which labels these are in the ledger.
 
@@ -78,7 +76,9 @@ def report_real(
     runs = [run for run in catalogue.meta["RUNS"].split(",") if run]
     best = best or ("composites+asymmetry" if "composites+asymmetry" in runs else runs[-1])
     frames = np.asarray(Table.read(folder / "data" / "frames.fits")["image"])
-    order = np.argsort(-np.asarray(catalogue[best]), kind="stable")[:_SHOWN]
+    simulated_survey = bool(catalogue.meta.get("STANDIN"))
+    usable = usable_rows(catalogue)
+    order = usable[np.argsort(-np.asarray(catalogue[best])[usable], kind="stable")[:_SHOWN]]
     captions = {}
 
     def save(name, artist, caption):
@@ -103,7 +103,7 @@ def report_real(
         rows, truth = labelled_rows(catalogue, label)
         lines = choose_lines(catalogue, [*runs, baseline], best, baseline)
         columns = {name: seed_columns(catalogue[rows], name, fill=name == baseline) for name in lines}
-        title = "simulated stand-in" if ledger is None else "real galaxies"
+        title = "simulated stand-in" if simulated_survey else "real galaxies"
         curves = {title: {name: [(truth, each) for each in columns[name]] for name in lines}}
         held = "Each galaxy by models that have not seen it; mean and standard deviation over seeds."
         if not {*runs, baseline} <= set(lines):
@@ -121,11 +121,11 @@ def report_real(
     drawn = draw_inside(folder, catalogue, best, label=None if scores is None else label)
     for name, (figure, caption) in drawn.items():
         save(name, figure, caption)
-    n_unusable = len(catalogue) - len(usable_rows(catalogue))
+    n_unusable = len(catalogue) - len(usable)
     facts = {
         "Call": call,
         "Galaxies": str(len(catalogue)) + (f", {n_unusable} of them without a usable picture" if n_unusable else ""),
-        "Looks at labels of real galaxies": _looks(scores is not None, ledger, dataset),
+        "Looks at labels of real galaxies": _looks(scores is not None, simulated_survey, ledger, dataset),
         **describe_run(),
     }
     page = folder / "report.html"
@@ -133,14 +133,13 @@ def report_real(
     return page
 
 
-def _looks(labelled, ledger, dataset):
+def _looks(labelled, simulated, ledger, dataset):
     """What a report says of looks at labels."""
     if not labelled:
         return "none"
-    if ledger is None:
+    if simulated:
         return "none: the galaxies are a simulated stand-in, with labels of their own"
-    n = int(np.sum(read_ledger(ledger)["dataset"] == dataset))
-    return f"{n} at those of {dataset!r} in the ledger, this report's among them"
+    return describe_looks(ledger, dataset)
 
 
 def choose_lines(catalogue, names, best, baseline):

@@ -1,5 +1,6 @@
 """Scores of the sim-to-real study: every run beside asymmetry, with intervals over seeds and galaxies."""
 
+import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from os import PathLike
@@ -70,7 +71,7 @@ def mean_rank(*scores, groups=None):
     return mean
 
 
-def labelled_rows(catalogue, label):
+def labelled_rows(catalogue, label, kind=None):
     """The galaxies that can be scored: with a label, and a picture that can be used.
 
     Parameters
@@ -78,6 +79,8 @@ def labelled_rows(catalogue, label):
     catalogue : `~astropy.table.Table`
     label : str
         Column of labels, as `score_real` takes it.
+    kind : str, optional
+        Another column that has to be there.
 
     Returns
     -------
@@ -87,8 +90,10 @@ def labelled_rows(catalogue, label):
     Raises
     ------
     InputError
-        If the column is missing, holds others than 0 and 1, or there are not both.
+        If a column is missing, labels are others than 0 and 1, or there are not both.
     """
+    if kind is not None and kind not in catalogue.colnames:
+        raise InputError(f"the catalogue has no column {kind!r}{suggest(kind, catalogue.colnames)}")
     labels, known = read_labels(catalogue, label)
     rows = usable_rows(catalogue)
     rows = rows[known[rows]]
@@ -162,9 +167,7 @@ def score_real(
         If a column is missing, a label is neither 0 nor 1, or a score is not finite. A baseline that could not be
         measured is in the middle of the others instead.
     """
-    if kind is not None and kind not in catalogue.colnames:
-        raise InputError(f"the catalogue has no column {kind!r}{suggest(kind, catalogue.colnames)}")
-    rows, truth = labelled_rows(catalogue, label)
+    rows, truth = labelled_rows(catalogue, label, kind)
     n_left_out = len(catalogue) - len(rows)
     catalogue = catalogue[rows]
     names = list(dict.fromkeys([*runs, baseline]))
@@ -193,8 +196,8 @@ def score_real(
                 limits = np.percentile(difference, [2.5, 97.5])
                 row[f"{key}_minus_{other}_low"], row[f"{key}_minus_{other}_high"] = limits
         if kind is not None:
-            kinds = np.asarray(catalogue[kind]).astype(str)
-            for each in np.unique(kinds[truth == 0]):
+            kinds = np.ma.filled(np.ma.asarray(catalogue[kind]).astype(str), "")
+            for each in filter(None, np.unique(kinds[truth == 0])):
                 some = (truth == 1) | (kinds == each)
                 row[f"auc_{each}"] = roc_auc(truth[some], columns[name].mean(0)[some])
         row["seconds_per_image"] = float(seconds.get(name, "nan"))
@@ -213,7 +216,8 @@ def seed_columns(catalogue, name, *, fill=False):
     ----------
     catalogue : `~astropy.table.Table`
     name : str
-        Of the run: its columns are ``<name>_seed<k>``, or the one of its name where there are none.
+        Of the run: its columns are ``<name>_seed<k>``, of the ``SEEDS`` of the meta if it has them, or the one of
+        its name where there are none.
     fill : bool, optional
         Whether a galaxy without a score gets the median of the others.
 
@@ -226,7 +230,9 @@ def seed_columns(catalogue, name, *, fill=False):
     InputError
         If a column is missing or a score is not finite.
     """
-    own = [column for column in catalogue.colnames if column.startswith(f"{name}_seed")] or [name]
+    found = [re.fullmatch(rf"{re.escape(name)}_seed(\d+)", column) for column in catalogue.colnames]
+    seeds = str(catalogue.meta["SEEDS"]).split(",") if "SEEDS" in catalogue.meta else None
+    own = [match[0] for match in found if match and (seeds is None or match[1] in seeds)] or [name]
     if missing := [column for column in own if column not in catalogue.colnames]:
         raise InputError(f"the catalogue has no column {missing[0]!r}")
     scores = np.stack([np.ma.filled(np.ma.asarray(catalogue[column]).astype(float), np.nan) for column in own])

@@ -1,11 +1,13 @@
 """What is known of a survey's galaxies without a network: asymmetry, Gini-M20, and a forest of measured shapes."""
 
 import time
+import warnings
 
 import numpy as np
 from astropy.table import Table
 
 from galmerge_da.evaluation import morphology_table, rotational_asymmetry_table
+from galmerge_da.exceptions import InputWarning
 from galmerge_da.experiments.baselines import BASELINES
 from galmerge_da.experiments.real_data import usable_rows
 
@@ -34,6 +36,12 @@ def score_shapes(data, seeds, seconds):
         them. A galaxy that cannot be measured has the share of mergers among these, and NaN if its picture cannot be
         used at all.
     """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* could not be used", InputWarning)  # which has been said
+        return _measure(data, seeds, seconds)
+
+
+def _measure(data, seeds, seconds):
     start = time.perf_counter()
     asymmetry = rotational_asymmetry_table(data.galaxies, progress=data.progress, **data.reading)["asymmetry"]
     seconds["asymmetry"] = (time.perf_counter() - start) / max(1, len(asymmetry))

@@ -14,7 +14,7 @@ from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from astropy.table import Table
+from astropy.table import Column, Table
 from scipy.special import logit
 
 from galmerge_da.exceptions import ConfigError, InputError
@@ -24,8 +24,9 @@ from galmerge_da.experiments.real_shapes import SHAPES, score_shapes
 from galmerge_da.experiments.sim_to_sim import simulate_pair
 from galmerge_da.experiments.study import Run, run_study
 from galmerge_da.inference import MergerClassifier
-from galmerge_da.inference.catalogue import make_room
+from galmerge_da.inference.catalogue import append_columns
 from galmerge_da.io import open_cutouts, save_cutouts
+from galmerge_da.options import suggest
 
 __all__ = ["REAL_RUNS", "RealRun", "run_sim_to_real", "train_for_survey"]
 
@@ -105,6 +106,14 @@ REAL_RUNS = (
 #: Ends the name of the score of frames in one orientation.
 _UNTURNED = " unturned"
 
+#: What is made of a catalogue and its labels: of an earlier one where there is a new one.
+_OF_A_CATALOGUE = (
+    *(f"{name}.{suffix}" for name in ("scores", "picked", "selectors") for suffix in ("ecsv", "fits")),
+    "report.html",
+    "figures/roc.png",
+    "figures/completeness_purity.png",
+)
+
 #: Share of the galaxies that a second round sets aside.
 SET_ASIDE = 0.1
 
@@ -168,9 +177,10 @@ def run_sim_to_real(
         run with composites also has ``<run>+asymmetry``, `mean_rank` of both
         within a fold, and ``<run> unturned``, the logits of the frame in one orientation. ``Gini-M20`` and ``random
         forest`` are measured shapes and what was trained for them on the simulated galaxies. Its meta has ``RUNS``,
-        ``OTHERS``, which are the scores beside those of the runs, ``SECONDS``, how long shapes took an image, and
-        the ``SOURCE``. A galaxy whose picture cannot be used, which ``flags`` say, takes part in nothing and has no
-        scores. Columns of the input with such names are called ``<name>_in``.
+        ``OTHERS``, which are the scores beside those of the runs, ``SECONDS``, how long shapes took an image, the
+        ``SOURCE``, the ``SEEDS``, and whether the galaxies are a simulated ``STANDIN``. A galaxy whose picture cannot
+        be used, which ``flags`` say, takes part in nothing and has no scores. Columns of the input with such names
+        are called ``<name>_in``.
 
     Raises
     ------
@@ -178,14 +188,12 @@ def run_sim_to_real(
         If there are fewer groups than folds, the images cannot be read, or ``objid`` is no column of whole numbers.
     """
     folder, runs = Path(folder), REAL_RUNS if runs is None else runs
-    if objid is not None and galaxies is not None:  # before anything is simulated
-        reading = {"image": image, "survey": survey, "radius": radius}
-        _fields(open_cutouts(galaxies, **reading).table, objid)
+    if galaxies is not None:  # what is wrong with their fields is said before anything is simulated
+        _folds(open_cutouts(galaxies, image=image, survey=survey, radius=radius).table, objid, n_folds)
     data = read_survey(folder / "data", galaxies, image=image, survey=survey, radius=radius, n=n, progress=progress)
     table, frames = data.table, np.asarray(data.frames["image"])
-    fold_of = assign_folds(_fields(table, objid) if objid else np.arange(len(table)), n_folds)
-    make_room(table, "fold", stacklevel=3)
-    table["fold"] = fold_of
+    fold_of = _folds(table, objid, n_folds)
+    table = append_columns(table, [Column(fold_of, name="fold")])
     usable = usable_rows(table)
     kept = []
     logits = {(name, seed): np.full(len(table), np.nan) for run in runs for name in _columns(run) for seed in seeds}
@@ -216,19 +224,18 @@ def run_sim_to_real(
                 both = scores[f"{run.name}{suffix}"][usable], scores["asymmetry"][usable]
                 ranks = scores[f"{names[-1]}{suffix}"] = np.full(len(table), np.nan)
                 ranks[usable] = mean_rank(*both, groups=fold_of[usable])
-    for name, values in scores.items():
-        make_room(table, name, stacklevel=3)
-        table[name] = values
+    table = append_columns(table, [Column(values, name=name) for name, values in scores.items()])
     others = [*(f"{run.name}{_UNTURNED}" for run in runs if run.composites), *SHAPES]
     table.meta = {
         "RUNS": ",".join(names),
         "OTHERS": ",".join(others),
         "SECONDS": ",".join(f"{name}={value:.3g}" for name, value in seconds.items()),
         "SOURCE": data.source.name,
+        "SEEDS": ",".join(map(str, seeds)),
+        "STANDIN": galaxies is None,
     }
-    for name in ("scores", "picked", "selectors"):  # of an earlier catalogue
-        for path in folder.glob(f"{name}.*"):
-            path.unlink()
+    for name in _OF_A_CATALOGUE:
+        (folder / name).unlink(missing_ok=True)
     save_cutouts(data.frames, folder / "data" / "frames.fits", overwrite=True)
     Table(rows=kept).write(folder / "runs.ecsv", overwrite=True)
     for suffix in ("ecsv", "fits"):
@@ -292,12 +299,12 @@ def train_for_survey(
     folder, run = Path(folder), COMPOSITES if run is None else run
     data = read_survey(folder / "data", galaxies, image=image, survey=survey, radius=radius, n=n, progress=progress)
     (finished,) = _train(data, run, usable_rows(data.table), None, folder, n=n, epochs=epochs, seeds=(seed,))
-    table = data.table.copy()
-    table["sha256"] = [
+    hashes = [
         _hash(image, np.uint8 if chunk.stretched else np.float32)
         for chunk in open_cutouts(data.galaxies, **data.reading)
         for image in chunk.data
     ]
+    table = append_columns(data.table, [Column(hashes, name="sha256")])
     table.meta = {"RUN": run.name, "SEED": seed}
     table.write(folder / "galaxies.ecsv", overwrite=True)
     shutil.copyfile(finished.model, folder / "model.safetensors")
@@ -323,11 +330,31 @@ def _train(data, run, rows, fold, folder, *, n, epochs, seeds, n_jobs=1):
     return run_study([Run(run.name, run.adapt)], labelled, target, folder / "runs", init=initial, **options)
 
 
-def _fields(table, objid):
-    """The field of each galaxy, by a column of object ids."""
+def catalogue_names(runs, seeds):
+    """The columns that `run_sim_to_real` adds.
+
+    Parameters
+    ----------
+    runs : sequence of RealRun
+    seeds : sequence of int
+
+    Returns
+    -------
+    set of str
+    """
+    seeded = [name for run in runs for name in _columns(run)] + ["random forest"]
+    seeded += [f"{run.name}+asymmetry" for run in runs if run.composites]
+    single = [f"{name}_seed{seed}" for name in seeded for seed in seeds]
+    return {"flags", "fold", "asymmetry", *SHAPES, *seeded, *single}
+
+
+def _folds(table, objid, n_folds):
+    """The fold of each galaxy, by field if there is a column of object ids."""
+    if objid is None:
+        return assign_folds(np.arange(len(table)), n_folds)
     if objid not in table.colnames:
-        raise InputError(f"the galaxies have no column {objid!r}; they have {', '.join(table.colnames) or 'none'}")
-    return sdss_field(table[objid])
+        raise InputError(f"the galaxies have no column {objid!r}{suggest(objid, table.colnames)}")
+    return assign_folds(sdss_field(table[objid]), n_folds)
 
 
 def without_highest(rows, scores):

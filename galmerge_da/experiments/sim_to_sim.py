@@ -17,8 +17,8 @@ from galmerge_da.exceptions import ConfigError
 from galmerge_da.experiments.baselines import add_baselines
 from galmerge_da.experiments.figures import draw_sim_to_sim, measure_gaps
 from galmerge_da.experiments.published import FRAMES, published_pair
-from galmerge_da.experiments.study import Run, made_by_this_version, run_study
-from galmerge_da.experiments.study_report import report_study
+from galmerge_da.experiments.study import Run, is_current, run_study
+from galmerge_da.experiments.study_report import describe_looks, report_study
 from galmerge_da.experiments.study_tables import (
     format_summary,
     report_selectors,
@@ -204,7 +204,9 @@ def run_sim_to_sim(
         "Source": source.stem,
         "Target": target.stem,
         "Looks at labels of real galaxies": (
-            "1: this report" if real else "0: all are simulated; labels of the target are for scores, and the oracle"
+            describe_looks(ledger, data)
+            if real
+            else "none: all are simulated; labels of the target are for scores, and the oracle"
         ),
     }
     report_study(
@@ -247,10 +249,10 @@ def score_ceiling(folder, target, labels, *, recipe, **options):
         on held-out rows of the target.
     """
     path = Path(folder) / "data" / f"{target.stem}-labelled.fits"
-    if not path.is_file():
+    if not is_current(path):
         table = Table.read(target)
         table["label"] = np.asarray(labels)
-        save_cutouts(table, path)
+        save_cutouts(table, path, overwrite=True)
     recipe = {**recipe, "training": {**recipe["training"], "watch": []}}
     finished = run_study([Run(CEILING)], path, target, Path(folder) / "runs", recipe=recipe, **options)
     scores = score_runs(finished, {"source": labels, "target": labels}, selectors=("last",))
@@ -310,7 +312,7 @@ def simulate_pair(folder, n, *, surveys=SURVEYS, seeds=SEEDS, progress=False):
     for domain, survey, seed in zip(("source", "target"), surveys, seeds, strict=True):
         stem = f"{domain}-{survey}-n{n}-seed{seed}"
         path, truth = folder / f"{stem}.fits", folder / f"{stem}-labels.ecsv"
-        if not (made_by_this_version(path) and truth.is_file()):
+        if not (is_current(path) and truth.is_file()):
             table = simulate(n, survey, seed=seed, progress=progress)
             table["id", "group", "label", "stage"].write(truth, overwrite=True)
             if domain == "target":

@@ -26,7 +26,7 @@ from galmerge_da.inference.predict import limit_threads
 from galmerge_da.training import TracedSplit, read_recipe, train
 from galmerge_da.training.memory import keep_memory
 
-__all__ = ["FinishedRun", "Run", "load_run", "made_by_this_version", "run_study"]
+__all__ = ["FinishedRun", "Run", "is_current", "load_run", "run_study"]
 
 
 @dataclass(frozen=True)
@@ -196,8 +196,8 @@ def load_run(folder):
         raise InputError(f"{folder} is damaged ({error}): remove it, and the run is trained again") from error
 
 
-def made_by_this_version(path):
-    """Whether a simulated data set is there, and this version of the package made it.
+def is_current(path):
+    """Whether a data set is there and can be read, and no other version of the package simulated it.
 
     Parameters
     ----------
@@ -208,10 +208,11 @@ def made_by_this_version(path):
     -------
     bool
     """
-    if not Path(path).is_file():
+    try:
+        made_by = fits.getheader(path, 1).get("SIMVERS")
+    except (OSError, IndexError):
         return False
-    made = fits.getheader(path, 1).get("SIMVERS", "")
-    return made.split(",")[0] == f"galmerge_da {version('galmerge_da')}"
+    return made_by is None or made_by.split(",")[0] == f"galmerge_da {version('galmerge_da')}"
 
 
 @dataclass(frozen=True, eq=False)

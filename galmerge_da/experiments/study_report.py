@@ -7,10 +7,11 @@ from platform import python_version
 import numpy as np
 from astropy.table import Table
 
+from galmerge_da.evaluation import read_ledger
 from galmerge_da.experiments.study_tables import SCORES, format_score
 from galmerge_da.visualization import write_report
 
-__all__ = ["describe_run", "report_study"]
+__all__ = ["describe_looks", "describe_run", "report_study"]
 
 _PACKAGES = ("galmerge_da", "torch", "numpy", "scipy", "scikit-learn", "astropy", "matplotlib")
 
@@ -42,10 +43,32 @@ def report_study(path, title, *, call, facts, scores, summary, gaps, selectors, 
     tables = {
         "Scores: mean ± standard deviation over seeds [published]": _summary(summary),
         "AUC on the target, by who chose the epoch (the oracle sees the target's labels)": _by_selector(scores),
-        "What selectors of epochs cost against the oracle, over all runs that adapt": selectors,
         "Distance of the domains in feature space, mean over seeds": _gaps(gaps),
     }
+    if len(selectors):
+        tables["What selectors of epochs cost against the oracle, over all runs that adapt"] = selectors
     write_report(path, title, facts=facts, tables=tables, figures=figures)
+
+
+def describe_looks(ledger, dataset):
+    """What a report says of looks at labels of real galaxies, this one among them.
+
+    Parameters
+    ----------
+    ledger : path-like or None
+        Where they are written down.
+    dataset : str
+        Which labels these are in it; all of them if empty.
+
+    Returns
+    -------
+    str
+    """
+    if ledger is None:
+        return "this report; no ledger was given"
+    looks = read_ledger(ledger)["dataset"]
+    n = int(np.sum(looks == dataset)) if dataset else len(looks)
+    return f"{n} lines of the ledger{f' on {dataset}' if dataset else ''}, this report's among them"
 
 
 def describe_run():

@@ -120,7 +120,7 @@ def append_columns(table, columns, *, stacklevel=4):
     """
     catalogue = table.copy()
     for column in columns:
-        make_room(catalogue, column.name, stacklevel=stacklevel)
+        _make_room(catalogue, column.name, stacklevel)
     catalogue.add_columns(columns)
     return catalogue
 
@@ -210,11 +210,8 @@ def catalogue_meta(classifier: "MergerClassifier", threshold: float) -> dict[str
 
 def _adaptation(provenance):
     """Which images of a survey a model has learnt from, without their labels; a catalogue of them is transductive."""
-    recipe = provenance.get("recipe") or {}
-    ways = ["losses"] if provenance.get("adapted") and provenance.get("losses") else []
-    ways += [f"{number} composites"] if (number := provenance.get("composites")) else []
-    ways += ["adabn"] if "adabn" in recipe.get("training", {}).get("post_train", ()) else []
-    return ", ".join(ways) or "none"
+    ways = provenance.get("adapted_by")
+    return "unknown" if ways is None else ", ".join(ways) or "none"
 
 
 def _probability(name, values, description):
@@ -223,18 +220,7 @@ def _probability(name, values, description):
     return MaskedColumn(values, mask=missing, **known) if missing.any() else Column(values, **known)
 
 
-def make_room(catalogue, name, *, stacklevel):
-    """Rename a column of the input that is called like one of the catalogue, and warn; others stay as they are.
-
-    Parameters
-    ----------
-    catalogue : `~astropy.table.Table`
-        Changed in place.
-    name : str
-        Of the column that will be added.
-    stacklevel : int
-        Of the warning.
-    """
+def _make_room(catalogue, name, stacklevel):
     if name not in catalogue.colnames:
         return
     new = f"{name}_in"

@@ -225,7 +225,7 @@ def _train(recipe, source, target, init, processes, output, progress):
             adabn(run.network, target.images[target.rows("train")])
         if target is not None:
             predictions |= processes.once(_predict, run, target)
-    return _result(run, source, target, recipe, predictions)
+    return _result(run, source, target, recipe, predictions, init)
 
 
 def _make_network(source, recipe, init):
@@ -295,17 +295,26 @@ def _predict(run, domain):
     return {(domain.name, split): run.predict(domain, split) for split in SPLITS}
 
 
-def _result(run, source, target, recipe, predictions):
+def _adapted_by(run, source, init):
+    """How images of a survey had a part in the weights, without labels; of the model that it started from too."""
+    counts = run.losses is not None and any(weight > 0 for weight in run.losses.weights(1.0).values())
+    ways = ["losses"] if counts else []
+    ways += [f"{source.n_composites} composites"] if source.n_composites else []
+    ways += ["adabn"] if "adabn" in run.options.post_train else []
+    return ways + [f"{way} before" for way in (init.provenance.get("adapted_by", ["unknown"]) if init else ())]
+
+
+def _result(run, source, target, recipe, predictions, init):
     options = recipe.training
     logits, rows = predictions["source", "validation"]
     calibrator = TemperatureCalibrator.fit(logits, source.labels[rows].numpy())
-    aligned = run.losses is not None and any(weight > 0 for weight in run.losses.weights(1.0).values())
+    learnt_from = _adapted_by(run, source, init)
     provenance = {
         "losses": recipe.to_dict()["adapt"],
-        "composites": source.n_composites,
         "source": source.description,
         "target": target and target.description,
-        "adapted": aligned or source.n_composites > 0 or "adabn" in options.post_train,
+        "adapted": bool(learnt_from),
+        "adapted_by": learnt_from,
         "epoch": run.selected,
         "selector": options.selector,
         "torch": torch.__version__,
