@@ -411,7 +411,7 @@ def test_a_picture_that_cannot_be_used_takes_part_in_nothing_and_columns_are_kep
     assert "none: the galaxies are a simulated stand-in" in stand_in_too.read_text()
     append_look(tmp_path / "looks.jsonl", dataset="mine", command="", figures={})
     seen = report_real(tmp_path, catalogue, call="a call", **labelled, ledger=tmp_path / "looks.jsonl", dataset="mine")
-    assert "1 lines of the ledger on mine" in seen.read_text()
+    assert "1 line of the ledger on mine" in seen.read_text()
     for wrong, words in (({"objid": "objid"}, "no column 'objid'"), ({"n_folds": 49}, "49 folds need as many groups")):
         with pytest.raises(InputError, match=words):
             run_sim_to_real(tmp_path / "other", galaxies, **{**settings, **wrong})

@@ -86,7 +86,7 @@ def report_real(
         captions[figures / f"{name}.png"] = caption
 
     simulated = _simulated_frames(folder / "data" / catalogue.meta["SOURCE"])
-    real = np.linspace(0, len(frames) - 1, 16).astype(int)
+    real = usable[np.linspace(0, len(usable) - 1, 16).astype(int)]
     save(
         "domains",
         plot_montage(np.concatenate([simulated, frames[real]]), n_columns=8),

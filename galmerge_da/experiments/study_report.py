@@ -68,7 +68,8 @@ def describe_looks(ledger, dataset):
         return "this report; no ledger was given"
     looks = read_ledger(ledger)["dataset"]
     n = int(np.sum(looks == dataset)) if dataset else len(looks)
-    return f"{n} lines of the ledger{f' on {dataset}' if dataset else ''}, this report's among them"
+    lines = "1 line" if n == 1 else f"{n} lines"
+    return f"{lines} of the ledger{f' on {dataset}' if dataset else ''}, this report's among them"
 
 
 def describe_run():
