@@ -1,7 +1,6 @@
-"""The sim-to-real study: folds, scores with intervals, and the whole way once."""
+"""The sim-to-real study: folds, what is read and made, and the whole way."""
 
 import hashlib
-import json
 import re
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 from astropy.table import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score, precision_recall_curve, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
 from galmerge_da import simulate
 from galmerge_da.evaluation import append_look
@@ -26,14 +25,12 @@ from galmerge_da.experiments import (
 )
 from galmerge_da.experiments.real_data import assign_folds, read_survey, sdss_field, stand_in
 from galmerge_da.experiments.real_inside import draw_inside
-from galmerge_da.experiments.real_report import choose_lines
-from galmerge_da.experiments.real_scores import completeness_at_purity, mean_rank
-from galmerge_da.experiments.sim_to_real import without_highest
+from galmerge_da.experiments.real_scores import mean_rank
+from galmerge_da.experiments.sim_to_real import catalogue_names, without_highest
 from galmerge_da.experiments.study import load_run
 from galmerge_da.flags import Flag
 from galmerge_da.inference import MergerClassifier
 from galmerge_da.training.selection import SELECTORS
-from galmerge_da.visualization._axes import run_styles
 
 
 @settings(deadline=None, max_examples=50)
@@ -62,100 +59,6 @@ def test_a_field_is_run_camcol_and_field():
     for wrong in ([1, "b"], [1, 2.5], np.ma.MaskedArray([1, 2], [False, True]), [1, 10**20]):
         with pytest.raises(InputError, match="object ids of SDSS are whole numbers of 64 bits, got .* in row 1"):
             sdss_field(wrong)
-
-
-@settings(deadline=None, max_examples=60)
-@given(seed=st.integers(0, 10_000), n=st.integers(2, 40), purity=st.sampled_from([0.3, 0.5, 0.8, 1.0]))
-def test_completeness_at_purity_is_that_of_scikit_learn(seed, n, purity):
-    rng = np.random.default_rng(seed)
-    labels, scores = np.append(rng.integers(0, 2, n - 1), 1), rng.integers(0, 8, n)
-    precision, recall, _ = precision_recall_curve(labels, scores)
-    expected = max((r for p, r in zip(precision[:-1], recall[:-1], strict=True) if p >= purity), default=0.0)
-    assert completeness_at_purity(labels, scores, purity) == pytest.approx(expected)
-
-
-@pytest.fixture
-def catalogue():
-    rng = np.random.default_rng(0)
-    labels = (rng.uniform(size=600) < 0.15).astype(int)
-    good = [1.5 * labels + rng.normal(size=600) for _ in range(3)]
-    table = Table({"label": labels, "kind": rng.choice(["disc", "elliptical"], 600)})
-    for k, scores in enumerate(good, start=1):
-        table[f"good_seed{k}"] = scores
-    table["good"] = np.mean(good, axis=0)
-    table["noDA_seed1"] = 0.5 * labels + rng.normal(size=600)
-    table["noDA"] = table["noDA_seed1"]
-    table["asymmetry"] = 0.7 * labels + rng.normal(size=600)
-    return table
-
-
-def test_scores_are_those_of_scikit_learn_and_intervals_hold_them(catalogue, tmp_path):
-    scores = score_real(
-        catalogue, "label", ["noDA", "good"], kind="kind", n_bootstrap=200, ledger=tmp_path / "looks.jsonl",
-        dataset="made up", command="a command",
-    )  # fmt: skip
-    assert scores["run"].tolist() == ["noDA", "good", "asymmetry"]
-    labels = catalogue["label"]
-    for row in scores:
-        assert row["auc"] == pytest.approx(roc_auc_score(labels, catalogue[row["run"]]))
-        assert row["ap"] == pytest.approx(average_precision_score(labels, catalogue[row["run"]]))
-        assert row["auc_low"] < row["auc"] < row["auc_high"]
-        some = (labels == 1) | (catalogue["kind"] == "disc")
-        assert row["auc_disc"] == pytest.approx(roc_auc_score(labels[some], catalogue[row["run"]][some]))
-    good = scores[1]
-    assert good["n_seeds"] == 3 and good["auc"] > good["auc_seeds"] and good["auc_seeds_sd"] > 0
-    assert 0 < good["auc_minus_asymmetry_low"] < good["auc_minus_asymmetry"] < good["auc_minus_asymmetry_high"]
-    assert scores[2]["auc_minus_asymmetry"] == scores[2]["auc_minus_asymmetry_high"] == 0
-    (look,) = [json.loads(line) for line in (tmp_path / "looks.jsonl").read_text().splitlines()]
-    assert look["figures"]["good_auc"] == pytest.approx(good["auc"]) and look["dataset"] == "made up"
-
-
-def test_a_galaxy_without_a_score_is_not_passed_over(catalogue):
-    catalogue["good_seed2"][7] = np.nan
-    with pytest.raises(InputError, match="1 galaxies have no score of 'good'"):
-        score_real(catalogue, "label", ["good"], n_bootstrap=2)
-    with pytest.raises(InputError, match="no column 'best'"):
-        score_real(catalogue, "label", ["best"], n_bootstrap=2)
-
-
-def test_galaxies_without_a_label_or_a_usable_picture_are_left_out_and_counted(catalogue):
-    known = np.arange(600) % 7 > 0
-    partly = catalogue.copy()
-    partly["label"] = np.where(known, catalogue["label"], -1)
-    partly["flags"] = np.where(np.arange(600) < 10, Flag.NOT_CLASSIFIED | Flag.BLANK, Flag.MASKED)
-    partly["good_seed1"][:10] = np.nan
-    partly["asymmetry"][11] = np.nan  # not measured: in the middle
-    some = known & (np.arange(600) >= 10)
-    (row, baseline) = score_real(partly, "label", ["good"], n_bootstrap=3)
-    assert (row["n"], row["n_left_out"]) == (some.sum(), 600 - some.sum())
-    assert row["auc"] == pytest.approx(roc_auc_score(catalogue["label"][some], catalogue["good"][some]))
-    filled = np.array(catalogue["asymmetry"])
-    filled[11] = np.median(filled[some & (np.arange(600) != 11)])
-    assert baseline["auc"] == pytest.approx(roc_auc_score(catalogue["label"][some], filled[some]))
-
-
-@pytest.mark.parametrize(
-    ("labels", "kind", "words"),
-    [
-        (["yes", "no"] * 300, None, "does not hold numbers"),
-        ([0, 2] * 300, None, "must be 0 or 1, got 2$"),
-        ([0, -1] * 300, None, "scores need mergers and others"),
-        ([0, 1] * 300, "kinds", "no column 'kinds'; did you mean 'kind'"),
-    ],
-)
-def test_labels_that_cannot_be_scored_by(catalogue, labels, kind, words):
-    catalogue["label"] = labels
-    with pytest.raises(InputError, match=words):
-        score_real(catalogue, "label", ["good"], kind=kind, n_bootstrap=2)
-
-
-def test_a_mean_rank_is_of_each_group_alone_and_does_not_lose_a_galaxy():
-    scores, others = np.array([3.0, 1.0, 2.0, 10.0, 30.0]), np.array([0.1, 0.2, 0.3, np.nan, 5.0])
-    together = mean_rank(scores, others, groups=[0, 0, 0, 1, 1])
-    np.testing.assert_allclose(together, [(5 / 6 + 1 / 6) / 2, (1 / 6 + 3 / 6) / 2, (3 / 6 + 5 / 6) / 2, 0.375, 0.625])
-    rng = np.random.default_rng(1)
-    values = rng.normal(size=50)
-    np.testing.assert_allclose(mean_rank(values, np.exp(values)), (np.argsort(np.argsort(values)) + 0.5) / 50)
 
 
 @given(scores=st.lists(st.floats(-9, 9), min_size=2, max_size=60))
@@ -231,33 +134,26 @@ def check_the_second_round(folder, galaxies, first, settings):
 
 def check_the_selectors(folder, catalogue, selectors):
     """Each fold's runs are compared on galaxies that they were given and held out, by an AUC that is scikit-learn's."""
-    picked, runs = Table.read(folder / "picked.ecsv"), Table.read(folder / "runs.ecsv")
+    runs = Table.read(folder / "runs.ecsv")
     assert sorted(set(zip(runs["run"], runs["seed"], runs["fold"], strict=True))) == sorted(
         (run, seed, fold) for run, folds in (("noDA", (0,)), ("TL+coral", (0, 1)), ("pairs", (0, 1)))
         for fold in folds for seed in (1, 2)
     )  # fmt: skip
-    for row in runs:
-        trace = load_run(folder / "runs" / row["folder"]).trace["target", "test"]
-        held_out = np.flatnonzero(catalogue["fold"] != row["fold"])[trace.rows]
-        labels = catalogue["label"][held_out]
-        own = picked[(picked["run"] == row["run"]) & (picked["seed"] == row["seed"]) & (picked["fold"] == row["fold"])]
-        assert (len(own) > 0) == (len(set(labels)) == 2)
-        for each in own[own["selector"] == "last"]:
-            assert each["target_auc"] == pytest.approx(roc_auc_score(labels, np.diff(trace.logits[-1])[:, 0]))
+    check_the_aucs_of_selectors(folder, catalogue, np.arange(len(catalogue)))
     assert set(selectors["selector"]) == {*SELECTORS, "oracle"} and np.all(selectors["auc_lost"] == 0)  # one epoch
 
 
-def check_the_selectors_of_known_labels(folder, catalogue, known):
-    """AUC of each run by what it held out of the galaxies that it was given, where there is a label."""
+def check_the_aucs_of_selectors(folder, catalogue, known):
+    """AUC of each run by what it held out of the galaxies that it was given, where a label is known."""
     picked, runs = Table.read(folder / "picked.ecsv"), Table.read(folder / "runs.ecsv")
-    usable = np.flatnonzero(np.isfinite(catalogue["noDA"]))
-    n_compared = 0
+    usable, n_compared = np.flatnonzero(np.isfinite(catalogue["noDA"])), 0
     for row in runs:
         trace = load_run(folder / "runs" / row["folder"]).trace["target", "test"]
         held_out = usable[catalogue["fold"][usable] != row["fold"]][trace.rows]
         some = np.isin(held_out, known)
-        labels, own = catalogue["label"][held_out[some]], picked[(picked["run"] == row["run"])]
-        own = own[(own["fold"] == row["fold"]) & (own["selector"] == "last")]
+        labels = catalogue["label"][held_out[some]]
+        own = picked[(picked["run"] == row["run"]) & (picked["seed"] == row["seed"]) & (picked["fold"] == row["fold"])]
+        own = own[own["selector"] == "last"]
         assert len(own) == (len(set(labels)) == 2)
         for each in own:
             logits = np.diff(trace.logits[-1][some])[:, 0]
@@ -292,30 +188,6 @@ def check_what_is_drawn(folder, catalogue):
                 assert classes[domain][row] == (0 if "non-merger" in name else 1)
 
 
-@pytest.mark.parametrize(
-    ("runs", "best", "lines"),
-    [
-        (["noDA", "pairs"], "pairs", ["noDA", "random forest", "asymmetry", "pairs"]),
-        (
-            ["noDA", "MMD", "TL+MMD", "ADA", "composites", "composites2", "composites+asymmetry"],
-            "composites+asymmetry",
-            ["noDA", "composites", "composites+asymmetry", "MMD", "ADA", "random forest", "asymmetry"],
-        ),
-        (
-            ["noDA", "MMD", "ADA", "composites", "composites+asymmetry", "mine"],
-            "mine",
-            ["noDA", "composites", "composites+asymmetry", "MMD", "ADA", "asymmetry", "mine"],
-        ),
-    ],
-)
-def test_as_many_lines_are_drawn_as_can_be_told_apart_the_best_among_them(runs, best, lines):
-    catalogue = Table({name: [0.5] for name in [*runs, "asymmetry", "Gini-M20", "random forest"]})
-    assert choose_lines(catalogue, [*runs, "asymmetry"], best, "asymmetry") == lines
-    styles = run_styles(lines)
-    assert len({style["color"] for style in styles.values()}) == len(lines)
-    assert styles.get("composites", {"linestyle": "-"})["linestyle"] == "-"
-
-
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:the classifier puts")  # so few galaxies, one epoch
 def test_the_study_classifies_every_galaxy_by_models_that_have_not_seen_it(tmp_path):
@@ -324,6 +196,7 @@ def test_the_study_classifies_every_galaxy_by_models_that_have_not_seen_it(tmp_p
     settings = dict(runs=runs, n=200, epochs=1, seeds=(1, 2), n_folds=2)
     catalogue = run_sim_to_real(tmp_path, galaxies, **settings)
     assert catalogue["id"].tolist() == galaxies["id"].tolist()
+    assert {*catalogue.colnames} == {*galaxies.colnames, *catalogue_names(runs, (1, 2))} - {"image"}
     for run in runs:
         both = np.stack([catalogue[f"{run.name}_seed{seed}"] for seed in (1, 2)])
         assert np.all(np.isfinite(both)) and np.allclose(both.mean(0), catalogue[run.name])
@@ -398,10 +271,10 @@ def test_a_picture_that_cannot_be_used_takes_part_in_nothing_and_columns_are_kep
     expected = roc_auc_score(catalogue["label"][known], catalogue["noDA_seed1"][known])
     assert scores["auc"][0] == pytest.approx(expected)
     selectors = compare_selectors(tmp_path, catalogue, "label")
-    check_the_selectors_of_known_labels(tmp_path, catalogue, known)
-    assert np.all(
-        np.isin(real_inside._sample(tmp_path, catalogue, first_run(tmp_path), "label", 0)[2], [*range(5), *known])
-    )
+    check_the_aucs_of_selectors(tmp_path, catalogue, known)
+    _, classes, rows = real_inside._sample(tmp_path, catalogue, first_run(tmp_path), "label", 0)
+    assert rows.tolist() == [row for row in range(48) if catalogue["fold"][row] == 0 and row != 5]
+    assert classes["target"].tolist() == [2 if row < 4 else galaxies["label"][row] for row in rows]
     labelled = {"scores": scores, "selectors": selectors, "label": "label"}
     page = report_real(tmp_path, catalogue, call="a call", **labelled).read_text()
     assert "48, 1 of them without a usable picture" in page and "this report; no ledger was given" in page
@@ -409,6 +282,8 @@ def test_a_picture_that_cannot_be_used_takes_part_in_nothing_and_columns_are_kep
         tmp_path, Table(catalogue, meta={**catalogue.meta, "STANDIN": True}), call="", **labelled
     )
     assert "none: the galaxies are a simulated stand-in" in stand_in_too.read_text()
+    with pytest.raises(InputError, match="give label"):
+        report_real(tmp_path, catalogue, call="a call", scores=scores)
     append_look(tmp_path / "looks.jsonl", dataset="mine", command="", figures={})
     seen = report_real(tmp_path, catalogue, call="a call", **labelled, ledger=tmp_path / "looks.jsonl", dataset="mine")
     assert "1 line of the ledger on mine" in seen.read_text()

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
+from galmerge_da.exceptions import InputError
 from galmerge_da.experiments.real_data import usable_rows
 from galmerge_da.experiments.real_inside import draw_inside
 from galmerge_da.experiments.real_scores import labelled_rows, seed_columns
@@ -69,7 +70,14 @@ def report_real(
     -------
     `~pathlib.Path`
         The page.
+
+    Raises
+    ------
+    InputError
+        If there are scores and no label.
     """
+    if scores is not None and label is None:
+        raise InputError("scores are drawn by the labels that they were made from: give label")
     folder = Path(folder)
     figures = folder / "figures"
     figures.mkdir(parents=True, exist_ok=True)
